@@ -1,0 +1,66 @@
+// A pull: the target takes from the source what it does not know, in one transaction on the target.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "capture/harvest.h"
+#include "compare/decide.h"
+#include "engines/engine.h"
+
+namespace tidemark::apply {
+
+/// What limits the deletes of one pull in one table: a number of rows or a share of the target's rows. A
+/// share never stops a pull that deletes kShareFloor rows or fewer: small tables would stop all the time.
+struct DeleteLimit {
+  std::optional<std::int64_t> rows;
+  std::optional<double> share;  // 0..1
+  static constexpr std::int64_t kShareFloor = 100;
+};
+
+struct TableOptions {
+  Policy policy = Policy::latest;
+};
+
+/// Called while rows move. `total` is 0 when it is not known.
+using Progress = std::function<void(const std::string& stage, const std::string& table,
+                                    std::int64_t done, std::int64_t total)>;
+
+struct PullRequest {
+  Node& source;
+  Node& target;
+  std::vector<capture::CapturedTable>& source_tables;  // same tables in the same order on both sides,
+  std::vector<capture::CapturedTable>& target_tables;  // columns aligned
+  std::vector<TableOptions> options;                   // one for each table
+  NodeId source_id;
+  NodeId target_id;
+  bool source_is_first = true;
+  bool mirror = false;
+  DeleteLimit max_deletes;
+  std::string session_id;
+  std::string job;
+  /// Both nodes are inside write transactions of the caller, who will roll them back: nothing is begun
+  /// or ended here.
+  bool dry_run = false;
+  compare::Rules rules;
+  Progress progress;
+};
+
+struct PullReport {
+  std::map<std::string, PullCounts> tables;  // only those with something to tell
+  std::vector<Conflict> conflicts;           // newly logged ones (at most kKeptConflicts; counts are whole)
+  std::map<std::string, std::int64_t> null_keys;
+  bool wrote = false;                        // the target's transaction changed something
+  static constexpr std::size_t kKeptConflicts = 1000;
+
+  PullCounts total() const;
+};
+
+/// On Error both nodes are as before, but for harvested logs. States in the request are up to date
+/// afterwards.
+PullReport pull(PullRequest& request);
+
+}  // namespace tidemark::apply

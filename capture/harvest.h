@@ -1,0 +1,31 @@
+// Harvest: change logs become row versions, and a snapshot is opened in which no log has an entry left.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "engines/engine.h"
+
+namespace tidemark::capture {
+
+/// The tables of a session on one node with what the node knows of each; same order as the session's.
+struct CapturedTable {
+  ActiveTable table;
+  TableState state;
+};
+
+struct HarvestReport {
+  std::int64_t versions = 0;
+  std::map<std::string, std::int64_t> null_keys;  // table -> entries that cannot be addressed
+};
+
+/// Harvests and saves the states (inside the caller's write transaction).
+HarvestReport harvest(Node& node, std::vector<CapturedTable>& tables);
+
+/// Harvests in a short write transaction and opens a snapshot that misses no committed change; on return
+/// a transaction is open (usually a read transaction) which the caller ends. Writes nothing when nothing
+/// is pending. States are loaded anew.
+HarvestReport open_harvested_snapshot(Node& node, std::vector<CapturedTable>& tables);
+
+}  // namespace tidemark::capture

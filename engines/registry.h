@@ -1,0 +1,32 @@
+// The engines that this program knows, by the scheme of their urls.
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engines/engine.h"
+
+namespace tidemark {
+
+struct OpenRequest {
+  std::string node_name;
+  std::string url;                   // "sqlite:shop.db", "sqlite:///var/lib/shop.db"
+  std::filesystem::path directory;   // where relative paths start
+  std::chrono::milliseconds lock_timeout = std::chrono::seconds(10);
+  bool read_only = false;
+};
+
+/// Throws Error unreachable (no such file, not a database, no permission) or usage (the url).
+std::unique_ptr<Node> open_node(const OpenRequest& request);
+
+/// Two urls with one result are one database. Throws Error usage for a url that no engine takes; does
+/// not touch the database.
+std::string canonical_url(const std::string& url, const std::filesystem::path& directory);
+
+/// "sqlite:", for messages.
+std::vector<std::string> known_schemes();
+
+}  // namespace tidemark

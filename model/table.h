@@ -1,0 +1,91 @@
+// TableSpec says what a data table looks like to every stage: its columns, its key and its constraints,
+// read from the engine's catalog and never from SQL text. KeyOrder is the order in which every engine
+// streams rows, so that two streams can be merged.
+#pragma once
+
+#include <compare>
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "model/value.h"
+
+namespace tidemark {
+
+enum class Collation : std::uint8_t { binary, nocase, rtrim };
+
+struct ColumnSpec {
+  std::string name;
+  std::string declared_type;  // as the engine prints it, may be empty
+  Collation collation = Collation::binary;
+  bool not_null = false;
+
+  friend bool operator==(const ColumnSpec&, const ColumnSpec&) = default;
+};
+
+/// A unique constraint or index besides the key.
+struct UniqueSpec {
+  std::string name;
+  std::vector<std::size_t> columns;  // positions in TableSpec::columns
+  bool partial = false;
+  bool has_expression = false;  // `columns` then lacks what the expressions read
+
+  friend bool operator==(const UniqueSpec&, const UniqueSpec&) = default;
+};
+
+struct ForeignKeySpec {
+  std::vector<std::string> columns;
+  std::string parent_table;
+  std::vector<std::string> parent_columns;  // never empty: an implied parent key is spelled out
+
+  friend bool operator==(const ForeignKeySpec&, const ForeignKeySpec&) = default;
+};
+
+struct TableSpec {
+  std::string name;
+  std::vector<ColumnSpec> columns;         // stored columns only, in declared order
+  std::vector<std::string> generated;      // computed columns: read by nobody, written by nobody
+  std::vector<std::size_t> key;            // positions in `columns`, in key order
+  std::vector<UniqueSpec> uniques;
+  std::vector<ForeignKeySpec> foreign_keys;
+  bool strict = false;         // SQLite STRICT
+  bool without_rowid = false;  // SQLite WITHOUT ROWID
+  bool integer_key = false;    // the key is one column that holds 64-bit integers only
+  std::vector<std::string> definition;  // statements that make the table and its indexes in this engine
+  /// Why this table cannot take part; empty if it can. A sentence for the operator, no full stop.
+  std::string refusal;
+
+  /// Columns, key, strictness: what must be alike on two nodes, and unchanged since activation. One line
+  /// of text, made for comparing and for messages.
+  std::string shape() const;
+};
+
+/// What differs between two tables that should hold the same rows, named for the operator: one sentence
+/// for each difference ("column price: REAL here, TEXT there"). Empty when rows can flow.
+std::vector<std::string> shape_differences(const TableSpec& here, const TableSpec& there);
+
+/// Reorders the columns of `spec` as `model` has them. Precondition: shape_differences() is empty.
+TableSpec aligned(const TableSpec& spec, const TableSpec& model);
+
+/// Orders keys as every engine streams them: NULL, numbers by value, text by its collation, blobs by bytes.
+class KeyOrder {
+ public:
+  explicit KeyOrder(const TableSpec& spec);
+  std::weak_ordering compare(RowView a, RowView b) const;
+  bool operator()(const Row& a, const Row& b) const;  // less, for ordered containers
+
+ private:
+  std::vector<Collation> collations_;
+};
+
+/// The key of a row, as views into it.
+std::vector<ValueView> key_of(const TableSpec& spec, RowView row);
+
+/// A key for messages: values joined with commas, text quoted.
+std::string to_string(RowView key);
+
+/// "main*" against "mainline": `*` any run, `?` one character; case as written.
+bool glob_matches(std::string_view glob, std::string_view name);
+
+}  // namespace tidemark

@@ -1,0 +1,73 @@
+// The configuration file: nodes and jobs, read from TOML and checked as a whole. Every mistake is an
+// Error with file and line.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "apply/pull.h"
+#include "model/change.h"
+
+namespace tidemark::scheduler {
+
+struct NodeConfig {
+  std::string name;
+  std::string url;  // as written
+  int line = 0;
+};
+
+enum class Mode : std::uint8_t { two_way, backup };
+std::string_view to_string(Mode mode);  // "two-way", "backup"
+
+/// [job.NAME.table."GLOB"]: settings of the tables that match.
+struct TableConfig {
+  std::string glob;
+  std::optional<Policy> policy;
+  int line = 0;
+};
+
+struct JobConfig {
+  std::string name;
+  std::vector<std::string> nodes;  // the first is the hub, and the source of a backup
+  Mode mode = Mode::two_way;
+  std::vector<std::string> tables{"*"};
+  std::vector<std::string> exclude;
+  std::string schedule = "manual";
+  Policy policy = Policy::latest;
+  std::vector<TableConfig> table_settings;  // the last match counts
+  apply::DeleteLimit max_deletes{.rows = std::nullopt, .share = 0.2};
+  std::chrono::microseconds max_clock_skew = std::chrono::seconds(5);
+  int line = 0;
+
+  /// Listed by its own name, not by a glob.
+  bool lists(const std::string& table) const;
+  /// Matches `tables` and not `exclude`.
+  bool takes(const std::string& table) const;
+  Policy policy_of(const std::string& table) const;
+};
+
+struct Config {
+  std::filesystem::path file;
+  std::filesystem::path directory;  // relative urls start here
+  std::vector<NodeConfig> nodes;
+  std::vector<JobConfig> jobs;
+  std::chrono::milliseconds lock_timeout = std::chrono::seconds(10);
+  std::chrono::days tombstone_retention{30};
+
+  const NodeConfig& node(const std::string& name) const;  // throws Error usage, lists what there is
+  const JobConfig& job(const std::string& name) const;    // same
+  /// The nodes of all jobs, and the jobs that a node is part of.
+  std::vector<const JobConfig*> jobs_of(const std::string& node) const;
+};
+
+/// Throws Error usage ("tidemark.toml:12: ..."), also for jobs that contradict each other.
+Config read_config(const std::filesystem::path& file);
+
+/// "500ms", "30s", "5m", "2h", "1d".
+std::optional<std::chrono::microseconds> parse_duration(std::string_view text);
+
+}  // namespace tidemark::scheduler

@@ -1,0 +1,70 @@
+// A session: one exchange between the two nodes of a pair, made of one pull (backup) or two (two-way),
+// after everything that must be so has been checked.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <spdlog/fwd.h>
+
+#include "apply/pull.h"
+#include "engines/engine.h"
+#include "scheduler/config.h"
+
+namespace tidemark::scheduler {
+
+/// Which tables of a job two nodes share, and what stands in the way of the others.
+struct TablePlan {
+  struct Entry {
+    ActiveTable first;
+    ActiveTable second;  // columns aligned with first
+    Policy policy = Policy::latest;
+  };
+  std::vector<Entry> tables;           // parents before children
+  std::vector<std::string> problems;   // tables that stay out of this session, one sentence each
+  std::vector<std::string> warnings;   // e.g. foreign keys that the list of tables cuts in two
+};
+
+struct SessionOptions {
+  bool dry_run = false;
+  bool ignore_delete_limit = false;  // --allow-deletes
+  compare::Rules rules;
+  apply::Progress progress;
+  std::string session_id;            // made up when empty
+  std::shared_ptr<spdlog::logger> log;  // may be null
+};
+
+struct SessionReport {
+  std::string session_id;
+  std::string job;
+  std::string first;
+  std::string second;
+  Mode mode = Mode::two_way;
+  apply::PullReport to_second;
+  apply::PullReport to_first;          // empty for a backup
+  std::vector<std::string> problems;   // tables that were left out, with the reason
+  std::vector<std::string> warnings;
+  std::vector<std::string> recovered;  // "node: table": triggers were lost and made anew
+  std::int64_t started_at_us = 0;
+  std::int64_t finished_at_us = 0;
+
+  bool quarantined() const;            // rows wait that cannot be held or addressed
+};
+
+/// Runs one session. Throws Error: locked (the pair is at work elsewhere), refused (identity, clock skew,
+/// deletes), not_ready (not activated, or no table can be synchronized because schemas changed).
+SessionReport run_session(const JobConfig& job, Node& first, Node& second,
+                          std::chrono::days tombstone_retention, const SessionOptions& options);
+
+/// The tables that `job` would take on one node, from its catalog; refused ones that were listed by name
+/// are an Error not_ready.
+std::vector<TableSpec> select_tables(const JobConfig& job, Node& node);
+
+/// What a session of the two would work on; changes nothing.
+TablePlan plan_tables(const JobConfig& job, Node& first, Node& second);
+
+/// Parents before children; ties and cycles by name.
+void sort_parents_first(std::vector<TableSpec>& tables);
+
+}  // namespace tidemark::scheduler
