@@ -79,12 +79,12 @@ Decision receive_mirrored(const PullContext& context, const Side& incoming, cons
     return {.action = newer ? Action::take_version : Action::keep};
   }
   Decision decision = take();
-  // A version of a row never goes back, whatever the clocks say; and whoever copied the target's own
-  // change must be told that it was set back.
+  // A version of a row never goes back, whatever the clocks say; and whoever copied the target's
+  // own change must be told that it was set back.
   if (local.version && (!is_new || !is_later(*incoming.version, *local.version))) {
     decision.action = Action::take_as_new;
-    decision.later_than_us = std::max(
-        local.version->changed_at_us, incoming.version ? incoming.version->changed_at_us : 0);
+    decision.later_than_us = std::max(local.version->changed_at_us,
+                                      incoming.version ? incoming.version->changed_at_us : 0);
   }
   if (!local.version) {
     if (local.present && !knows_baseline(context.source, context.target.baseline)) {

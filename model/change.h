@@ -1,5 +1,5 @@
-// What travels between nodes and what is written about it: a changed row, the local side it meets, a
-// conflict with both sides, and the record of a session.
+// What travels between nodes and what is written about it: a changed row, the local side it meets,
+// a conflict with both sides, and the record of a session.
 #pragma once
 
 #include <cstdint>
@@ -75,7 +75,7 @@ struct ConflictSide {
 };
 
 struct Conflict {
-  std::string id;          // 32 hexadecimal digits: a hash of table, key and both sides
+  std::string id;  // 32 hexadecimal digits: a hash of table, key and both sides
   std::string session_id;
   std::string job;
   std::int64_t found_at_us = 0;
@@ -90,17 +90,17 @@ struct Conflict {
   ConflictSide loser;
 };
 
-/// Sets the id: the same for the same table, key and pair of versions, whichever node meets them and
-/// whoever is called winner.
+/// Sets the id: the same for the same table, key and pair of versions, whichever node meets them
+/// and whoever is called winner.
 std::string conflict_id(const Conflict& conflict);
 
 /// What one pull did to one table of its target.
 struct PullCounts {
-  std::int64_t received = 0;     // rows and tombstones that arrived
+  std::int64_t received = 0;  // rows and tombstones that arrived
   std::int64_t inserted = 0;
   std::int64_t updated = 0;
   std::int64_t deleted = 0;
-  std::int64_t adopted = 0;      // equal rows that were met in a full compare and not copied
+  std::int64_t adopted = 0;  // equal rows that were met in a full compare and not copied
   std::int64_t conflicts = 0;
   std::int64_t quarantined = 0;  // rows that wait because the target cannot hold them
 

@@ -1,7 +1,7 @@
-// Error is the one exception of Tidemark: something in the world is not as it must be. It carries the
-// exit code that the command line ends with, a message in lower case that names node, table or file,
-// and a hint: one sentence that tells the operator what to do next. Programming mistakes are asserts;
-// conflicts between rows are values, never errors.
+// Error is the one exception of Tidemark: something in the world is not as it must be. It carries
+// the exit code that the command line ends with, a message in lower case that names node, table or
+// file, and a hint: one sentence that tells the operator what to do next. Programming mistakes are
+// asserts; conflicts between rows are values, never errors.
 #pragma once
 
 #include <stdexcept>

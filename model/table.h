@@ -1,6 +1,6 @@
-// TableSpec says what a data table looks like to every stage: its columns, its key and its constraints,
-// read from the engine's catalog and never from SQL text. KeyOrder is the order in which every engine
-// streams rows, so that two streams can be merged.
+// TableSpec says what a data table looks like to every stage: its columns, its key and its
+// constraints, read from the engine's catalog and never from SQL text. KeyOrder is the order in
+// which every engine streams rows, so that two streams can be merged.
 #pragma once
 
 #include <compare>
@@ -44,31 +44,33 @@ struct ForeignKeySpec {
 
 struct TableSpec {
   std::string name;
-  std::vector<ColumnSpec> columns;         // stored columns only, in declared order
-  std::vector<std::string> generated;      // computed columns: read by nobody, written by nobody
-  std::vector<std::size_t> key;            // positions in `columns`, in key order
+  std::vector<ColumnSpec> columns;     // stored columns only, in declared order
+  std::vector<std::string> generated;  // computed columns: read by nobody, written by nobody
+  std::vector<std::size_t> key;        // positions in `columns`, in key order
   std::vector<UniqueSpec> uniques;
   std::vector<ForeignKeySpec> foreign_keys;
   bool strict = false;         // SQLite STRICT
   bool without_rowid = false;  // SQLite WITHOUT ROWID
   bool integer_key = false;    // the key is one column that holds 64-bit integers only
-  std::vector<std::string> definition;  // statements that make the table and its indexes in this engine
+  std::vector<std::string>
+      definition;  // statements that make the table and its indexes in this engine
   /// Why this table cannot take part; empty if it can. A sentence for the operator, no full stop.
   std::string refusal;
 
-  /// Columns, key, strictness: what must be alike on two nodes, and unchanged since activation. One line
-  /// of text, made for comparing and for messages.
+  /// Columns, key, strictness: what must be alike on two nodes, and unchanged since activation. One
+  /// line of text, made for comparing and for messages.
   std::string shape() const;
 };
 
-/// What differs between two tables that should hold the same rows, named for the operator: one sentence
-/// for each difference ("column price: REAL here, TEXT there"). Empty when rows can flow.
+/// What differs between two tables that should hold the same rows, named for the operator: one
+/// sentence for each difference ("column price: REAL here, TEXT there"). Empty when rows can flow.
 std::vector<std::string> shape_differences(const TableSpec& here, const TableSpec& there);
 
 /// Reorders the columns of `spec` as `model` has them. Precondition: shape_differences() is empty.
 TableSpec aligned(const TableSpec& spec, const TableSpec& model);
 
-/// Orders keys as every engine streams them: NULL, numbers by value, text by its collation, blobs by bytes.
+/// Orders keys as every engine streams them: NULL, numbers by value, text by its collation, blobs
+/// by bytes.
 class KeyOrder {
  public:
   explicit KeyOrder(const TableSpec& spec);

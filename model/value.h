@@ -1,6 +1,6 @@
-// Values and rows. A Value owns one column's content in its engine's native type; a ValueView looks at
-// one that somebody else owns (a driver's buffer, a spool's chunk) and is valid as long as that owner
-// says. Text is bytes with a length: NUL and invalid UTF-8 are kept as they are.
+// Values and rows. A Value owns one column's content in its engine's native type; a ValueView looks
+// at one that somebody else owns (a driver's buffer, a spool's chunk) and is valid as long as that
+// owner says. Text is bytes with a length: NUL and invalid UTF-8 are kept as they are.
 #pragma once
 
 #include <cstdint>
@@ -88,8 +88,8 @@ Row to_row(RowView view);
 std::vector<ValueView> to_views(const Row& row);
 bool identical(RowView a, RowView b);
 
-/// Appends the canonical encoding of a row: a kind byte and the content of every value. Equal encodings
-/// mean identical rows; used for digests and conflict ids, on every engine alike.
+/// Appends the canonical encoding of a row: a kind byte and the content of every value. Equal
+/// encodings mean identical rows; used for digests and conflict ids, on every engine alike.
 void append_encoding(RowView row, std::string& out);
 
 }  // namespace tidemark

@@ -1,5 +1,6 @@
-// Row versions and knowledge, the two ideas that everything rests on. Time decides who wins; knowledge
-// decides what is new and what is a conflict. See DESIGN.md, "Versions, knowledge, conflicts".
+// Row versions and knowledge, the two ideas that everything rests on. Time decides who wins;
+// knowledge decides what is new and what is a conflict. See DESIGN.md, "Versions, knowledge,
+// conflicts".
 #pragma once
 
 #include <array>
@@ -45,8 +46,8 @@ struct Identity {
   friend bool operator==(const Identity&, const Identity&) = default;
 };
 
-/// One record of a row's history: when it was changed (microseconds since 1970, UTC), by which origin,
-/// and as which of that origin's changes of the table.
+/// One record of a row's history: when it was changed (microseconds since 1970, UTC), by which
+/// origin, and as which of that origin's changes of the table.
 struct Version {
   std::int64_t changed_at_us = 0;
   OriginId origin;
@@ -58,11 +59,12 @@ struct Version {
   friend bool operator==(const Version&, const Version&) = default;
 };
 
-/// The order of versions, total and the same on every node: the later wins, ties go to the greater origin.
+/// The order of versions, total and the same on every node: the later wins, ties go to the greater
+/// origin.
 bool is_later(const Version& a, const Version& b);
 
-/// What a node has seen of one table: for every origin the highest sequence. Small (one entry for each
-/// node that ever wrote), so it is a sorted vector.
+/// What a node has seen of one table: for every origin the highest sequence. Small (one entry for
+/// each node that ever wrote), so it is a sorted vector.
 class Knowledge {
  public:
   using Entry = std::pair<OriginId, std::int64_t>;
@@ -83,15 +85,15 @@ class Knowledge {
   std::vector<Entry> entries_;  // sorted by origin
 };
 
-/// What one node knows about one of its tables; the control tables keep it, a session works on a copy
-/// and saves it in the transaction that changes the rows.
+/// What one node knows about one of its tables; the control tables keep it, a session works on a
+/// copy and saves it in the transaction that changes the rows.
 struct TableState {
-  OriginId origin;                        // this node's own
-  Knowledge knowledge;                    // has an entry for `origin`, 0 at first
-  Knowledge forgotten;                    // highest sequence of every origin among purged tombstones
-  BaselineId baseline;                    // the baseline that the rows without a version belong to
-  std::set<BaselineId> baselines_seen;    // has `baseline`
-  std::int64_t clock_floor_us = 0;        // highest changed_at among purged tombstones
+  OriginId origin;                      // this node's own
+  Knowledge knowledge;                  // has an entry for `origin`, 0 at first
+  Knowledge forgotten;                  // highest sequence of every origin among purged tombstones
+  BaselineId baseline;                  // the baseline that the rows without a version belong to
+  std::set<BaselineId> baselines_seen;  // has `baseline`
+  std::int64_t clock_floor_us = 0;      // highest changed_at among purged tombstones
   /// Mirror mode: own changes up to here were already compared with the source of the backup.
   std::int64_t mirrored_sequence = 0;
 
