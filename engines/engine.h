@@ -1,15 +1,15 @@
-// What every database product must be able to do, as a short list of named operations. An engine is a
-// folder beside this file, a folder under schemas/ and one line in registry.cpp; tests/contract says when
-// it is finished. No driver type appears here and none leaves an engine's folder.
+// What every database product must be able to do, as a short list of named operations. An engine is
+// a folder beside this file, a folder under schemas/ and one line in registry.cpp; tests/contract
+// says when it is finished. No driver type appears here and none leaves an engine's folder.
 //
-// A Node is one open database that takes part (or may come to take part). It is used by one thread at a
-// time. It holds at most one transaction; whoever began it ends it, and a Node that is destroyed inside
-// one rolls back. Every operation throws Error when the database fails, and leaves the transaction to be
-// rolled back then.
+// A Node is one open database that takes part (or may come to take part). It is used by one thread
+// at a time. It holds at most one transaction; whoever began it ends it, and a Node that is
+// destroyed inside one rolls back. Every operation throws Error when the database fails, and leaves
+// the transaction to be rolled back then.
 #pragma once
 
 #include <cstdint>
-#include <functional>
+#include <exception>
 #include <map>
 #include <memory>
 #include <optional>
@@ -34,8 +34,9 @@ enum class CaptureHealth : std::uint8_t {
   table_missing,  // the data table itself is gone
 };
 
-/// A table under capture. `spec` is what the catalog says now; `activated_shape` is TableSpec::shape() as
-/// it was when capture was installed. Sessions may reorder spec.columns (see aligned()).
+/// A table under capture. `spec` is what the catalog says now; `activated_shape` is
+/// TableSpec::shape() as it was when capture was installed. Sessions may reorder spec.columns (see
+/// aligned()).
 struct ActiveTable {
   std::int64_t id = 0;  // the node's own number of the table; names the control tables
   TableSpec spec;
@@ -43,8 +44,9 @@ struct ActiveTable {
   CaptureHealth health = CaptureHealth::intact;
 };
 
-/// Rows on their way into a target: filled by one thread, read by the target's engine. Depending on the
-/// engine it is a spool in this process or a staging table in the database. Rows arrive in KeyOrder.
+/// Rows on their way into a target: filled by one thread, read by the target's engine. Depending on
+/// the engine it is a spool in this process or a staging table in the database. Rows arrive in
+/// KeyOrder.
 class Stage {
  public:
   virtual ~Stage() = default;
@@ -54,6 +56,8 @@ class Stage {
   virtual void finish() = 0;
   /// The source failed: the reader gets `error` as an exception.
   virtual void fail(std::exception_ptr error) = 0;
+  /// The reader gave up: rows that are still added are dropped, and nobody waits.
+  virtual void abandon() noexcept = 0;
 };
 
 /// Why a database refused a row.
@@ -66,7 +70,8 @@ struct Refusal {
 class ApplySink {
  public:
   virtual ~ApplySink() = default;
-  /// The source had not seen `local`: whoever implements this decides, and may write through the node.
+  /// The source had not seen `local`: whoever implements this decides, and may write through the
+  /// node.
   virtual void compare(const ChangedRow& incoming, const LocalRow& local) = 0;
   /// The row was to be written but a constraint is in the way; nothing of it is stored.
   virtual void refused(const ChangedRow& incoming, const Refusal& refusal) = 0;
@@ -76,14 +81,15 @@ class ApplySink {
 class PairSink {
  public:
   virtual ~PairSink() = default;
-  /// `incoming` and `local` are valid during the call. Must not write to the node. Called for every key
-  /// of either side in KeyOrder; `equal` says that both sides hold identical rows (or both none).
+  /// `incoming` and `local` are valid during the call. Must not write to the node. Called for every
+  /// key of either side in KeyOrder; `equal` says that both sides hold identical rows (or both
+  /// none).
   virtual void pair(const ChangedRow* incoming, const ChangedRow* local, bool equal) = 0;
 };
 
 struct HarvestCounts {
-  std::int64_t logged = 0;    // entries that were in the change log
-  std::int64_t versions = 0;  // row versions made of them
+  std::int64_t logged = 0;     // entries that were in the change log
+  std::int64_t versions = 0;   // row versions made of them
   std::int64_t null_keys = 0;  // entries whose key holds NULL: such rows cannot be addressed
 };
 
@@ -104,7 +110,8 @@ class Node {
  public:
   virtual ~Node() = default;
 
-  // --- What it is -----------------------------------------------------------------------------------
+  // --- What it is
+  // -----------------------------------------------------------------------------------
   /// The name from the configuration, for messages.
   virtual const std::string& name() const = 0;
   virtual Traits traits() const = 0;
@@ -112,67 +119,76 @@ class Node {
   virtual std::int64_t clock_us() = 0;
   /// Nothing if the node was never activated.
   virtual std::optional<Identity> identity() = 0;
-  /// Every table that an application may own: views, virtual and shadow tables, the engine's own and
-  /// control tables are left out; a table that cannot take part has `refusal` set.
+  /// Every table that an application may own: views, virtual and shadow tables, the engine's own
+  /// and control tables are left out; a table that cannot take part has `refusal` set.
   virtual std::vector<TableSpec> catalog() = 0;
   /// Null when another process holds the lock of this pair.
   virtual std::unique_ptr<PairLock> try_lock_pair(const NodeId& peer) = 0;
 
-  // --- Transactions ---------------------------------------------------------------------------------
+  // --- Transactions
+  // ---------------------------------------------------------------------------------
   /// One snapshot for all reads until commit() or rollback().
   virtual void begin_read() = 0;
-  /// A snapshot that also excludes every other writer of what it writes. Waits for the lock as long as
-  /// the configuration allows, then throws a retryable Error.
+  /// A snapshot that also excludes every other writer of what it writes. Waits for the lock as long
+  /// as the configuration allows, then throws a retryable Error.
   virtual void begin_write() = 0;
   virtual void commit() = 0;
   virtual void rollback() noexcept = 0;
 
-  // --- Activation (in a write transaction) ------------------------------------------------------------
+  // --- Activation (in a write transaction)
+  // ------------------------------------------------------------
   /// While set, every defining statement is appended to `script` as well as executed.
   virtual void record_sql(std::vector<std::string>* script) = 0;
   virtual void create_control_tables(const Identity& identity) = 0;
   virtual void set_identity(const Identity& identity) = 0;
   /// Makes a user table like one of another node (activate --create-tables).
   virtual void create_table(const TableSpec& like) = 0;
-  /// Installs change log, row versions and triggers; state starts empty with `baseline` as its baseline.
+  /// Installs change log, row versions and triggers; state starts empty with `baseline` as its
+  /// baseline.
   virtual void install_capture(const TableSpec& table, const BaselineId& baseline) = 0;
-  /// Makes capture whole again after triggers were lost or columns changed; state and logs are kept.
+  /// Makes capture whole again after triggers were lost or columns changed; state and logs are
+  /// kept.
   virtual void repair_capture(const ActiveTable& table) = 0;
   /// Takes one table out; nothing of it is left in the control tables.
   virtual void remove_capture(const ActiveTable& table) = 0;
   /// Removes every trace of Tidemark, triggers first.
   virtual void remove_control_tables() = 0;
 
-  // --- State ------------------------------------------------------------------------------------------
+  // --- State
+  // ------------------------------------------------------------------------------------------
   virtual std::vector<ActiveTable> active_tables() = 0;
   virtual TableState load_state(const ActiveTable& table) = 0;
   /// Writes only what differs from what is stored.
   virtual void save_state(const ActiveTable& table, const TableState& state) = 0;
   /// The knowledge of each registered peer about this table, as of the last session with it.
   virtual std::map<NodeId, Knowledge> load_peers(const ActiveTable& table) = 0;
-  virtual void save_peer(const ActiveTable& table, const NodeId& peer, const Knowledge& knowledge) = 0;
+  virtual void save_peer(const ActiveTable& table, const NodeId& peer,
+                         const Knowledge& knowledge) = 0;
   /// Remembers the configured name of an origin or node, for messages and the conflict log.
   virtual void save_origin_name(const Identity& identity, const std::string& node_name) = 0;
   /// The configured name of the node behind `origin`; its uuid when it was never met.
   virtual std::string origin_name(const OriginId& origin) = 0;
 
-  // --- Capture ------------------------------------------------------------------------------------------
+  // --- Capture
+  // ------------------------------------------------------------------------------------------
   virtual bool has_pending(const ActiveTable& table) = 0;
   /// How many entries the change log holds, and the time of the oldest (0 if none); for status.
   virtual std::pair<std::int64_t, std::int64_t> pending(const ActiveTable& table) = 0;
-  /// Folds the change log into row versions and empties it (write transaction). Each touched key gets
-  /// changed_at = max(newest log time, previous + 1, clock floor + 1) and the next sequence; `state`
-  /// is updated in memory, not saved. Candidates of REPLACE count only when their row is gone.
+  /// Folds the change log into row versions and empties it (write transaction). Each touched key
+  /// gets changed_at = max(newest log time, previous + 1, clock floor + 1) and the next sequence;
+  /// `state` is updated in memory, not saved. Candidates of REPLACE count only when their row is
+  /// gone.
   virtual HarvestCounts harvest(const ActiveTable& table, TableState& state) = 0;
-  /// Logs every row of the table as touched at time 0, and drops the versions of rows that are no longer
-  /// there (tombstones stay): what a table needs whose triggers were lost.
+  /// Logs every row of the table as touched at time 0, and drops the versions of rows that are no
+  /// longer there (tombstones stay): what a table needs whose triggers were lost.
   virtual void touch_all(const ActiveTable& table) = 0;
-  /// Drops tombstones with changed_at below `before_us` that every one of `peers` covers; raises forgotten
-  /// knowledge and clock floor in `state`. Returns how many.
+  /// Drops tombstones with changed_at below `before_us` that every one of `peers` covers; raises
+  /// forgotten knowledge and clock floor in `state`. Returns how many.
   virtual std::int64_t purge(const ActiveTable& table, TableState& state, std::int64_t before_us,
                              const std::vector<Knowledge>& peers) = 0;
 
-  // --- Reading (in any transaction) ----------------------------------------------------------------------
+  // --- Reading (in any transaction)
+  // ----------------------------------------------------------------------
   /// No row and no version: nothing was ever here, or nobody remembers it.
   virtual bool is_empty(const ActiveTable& table) = 0;
   virtual std::int64_t count_rows(const ActiveTable& table) = 0;
@@ -183,34 +199,39 @@ class Node {
   virtual std::unique_ptr<RowStream> all_rows(const ActiveTable& table) = 0;
   /// Row and version of one key, both possibly absent.
   virtual LocalRow find(const ActiveTable& table, RowView key) = 0;
-  /// Keys of rows other than `row`'s own that hold a unique value of `row`, for every unique constraint.
+  /// Keys of rows other than `row`'s own that hold a unique value of `row`, for every unique
+  /// constraint.
   virtual std::vector<Row> unique_rivals(const ActiveTable& table, RowView row) = 0;
   virtual TableDigest digest(const ActiveTable& table) = 0;
 
-  // --- Writing (in a write transaction; nothing of this is captured) ---------------------------------------
+  // --- Writing (in a write transaction; nothing of this is captured)
+  // ---------------------------------------
   /// `concurrent`: rows are read while they are still being added. Otherwise finish() comes first.
   virtual std::unique_ptr<Stage> make_stage(const ActiveTable& table, bool concurrent) = 0;
-  /// Consumes the stage. A staged row is written with its version when the target has no version of its
-  /// key or one that `source_knowledge` covers; one that the target has already is passed over; the rest
-  /// goes to `sink`, one at a time, each before the next row is looked at. Counts what was written.
+  /// Consumes the stage. A staged row is written with its version when the target has no version of
+  /// its key or one that `source_knowledge` covers; one that the target has already is passed over;
+  /// the rest goes to `sink`, one at a time, each before the next row is looked at. Counts what was
+  /// written.
   virtual PullCounts apply_known(const ActiveTable& table, Stage& stage,
                                  const Knowledge& source_knowledge, ApplySink& sink) = 0;
   /// Consumes the stage and merges it with all rows and versions of the target.
   virtual void compare_all(const ActiveTable& table, Stage& stage, PairSink& sink) = 0;
-  /// Writes one row, or removes it when `row` is empty. Does not touch the version. Nothing if it worked;
-  /// else the constraint that is in the way, and the row is as before. False in `changed` (if given) when
-  /// there was nothing to do.
+  /// Writes one row, or removes it when `row` is empty. Does not touch the version. Nothing if it
+  /// worked; else the constraint that is in the way, and the row is as before. False in `changed`
+  /// (if given) when there was nothing to do.
   virtual std::optional<Refusal> put_row(const ActiveTable& table, RowView key, RowView row) = 0;
   /// Writes or (without a version) removes the version of one key.
   virtual void put_version(const ActiveTable& table, RowView key, bool present,
                            const std::optional<Version>& version) = 0;
-  /// Writes a row, or deletes it when `row` is empty, as a local change that the next harvest finds.
+  /// Writes a row, or deletes it when `row` is empty, as a local change that the next harvest
+  /// finds.
   virtual std::optional<Refusal> write_as_local_change(const ActiveTable& table, RowView key,
                                                        RowView row) = 0;
   /// Logs a key as touched now, without changing its row.
   virtual void touch(const ActiveTable& table, RowView key) = 0;
 
-  // --- Records ---------------------------------------------------------------------------------------------
+  // --- Records
+  // ---------------------------------------------------------------------------------------------
   /// Keeps a conflict; one whose id is there already is not repeated. False then.
   virtual bool log_conflict(const Conflict& conflict) = 0;
   virtual std::vector<Conflict> conflicts() = 0;
