@@ -1,1 +1,157 @@
-// Being built.
+#include "capture/activate.h"
+
+#include <algorithm>
+
+#include "capture/identity.h"
+#include "model/error.h"
+
+namespace tidemark::capture {
+namespace {
+
+/// Rolls back unless it was committed, and stops recording either way.
+class DefinitionTransaction {
+ public:
+  DefinitionTransaction(Node& node, std::vector<std::string>& script) : node_(node) {
+    node_.begin_write();
+    node_.record_sql(&script);
+  }
+  ~DefinitionTransaction() {
+    node_.record_sql(nullptr);
+    if (!committed_) node_.rollback();
+  }
+  DefinitionTransaction(const DefinitionTransaction&) = delete;
+  DefinitionTransaction& operator=(const DefinitionTransaction&) = delete;
+
+  void commit() {
+    node_.commit();
+    committed_ = true;
+  }
+
+ private:
+  Node& node_;
+  bool committed_ = false;
+};
+
+const TableSpec* find_table(const std::vector<TableSpec>& tables, const std::string& name) {
+  const auto found = std::find_if(tables.begin(), tables.end(),
+                                  [&](const TableSpec& table) { return table.name == name; });
+  return found == tables.end() ? nullptr : &*found;
+}
+
+const TableSpec& usable_table(const Node& node, const std::vector<TableSpec>& catalog,
+                              const std::string& name) {
+  const TableSpec* spec = find_table(catalog, name);
+  if (spec == nullptr) {
+    throw Error(ExitCode::not_ready, "node " + node.name() + " has no table " + name,
+                "create it, or run 'tidemark activate --create-tables' to have it made like the "
+                "other node's");
+  }
+  if (!spec->refusal.empty()) {
+    throw Error(
+        ExitCode::not_ready,
+        "node " + node.name() + ": table " + name + " cannot take part: it " + spec->refusal,
+        "take the table out of the job, or change it so that it can");
+  }
+  return *spec;
+}
+
+/// A fresh origin whose sequences start at nothing; what the node has seen stays seen.
+void start_origin(Node& node, const Identity& identity) {
+  node.set_identity(identity);
+  for (const ActiveTable& table : node.active_tables()) {
+    TableState state = node.load_state(table);
+    state.origin = identity.origin;
+    state.knowledge.raise(identity.origin, 0);
+    state.mirrored_sequence = 0;
+    node.save_state(table, state);
+  }
+}
+
+void bring_identity(Node& node, const ActivationRequest& request, ActivationReport& report) {
+  std::optional<Identity> identity = node.identity();
+  if (!identity) {
+    node.create_control_tables(
+        {.node_id = random_uuid(), .incarnation = 1, .origin = random_uuid()});
+    report.first_time = true;
+    return;
+  }
+  if (!request.new_identity && !request.new_incarnation) return;
+  // Logs are folded under the new origin by the next session: the old numbering must not go on, for
+  // others may have seen its next numbers with other rows.
+  identity->origin = random_uuid();
+  if (request.new_identity) {
+    identity->node_id = random_uuid();
+    identity->incarnation = 1;
+  } else {
+    ++identity->incarnation;
+  }
+  start_origin(node, *identity);
+  report.identity_changed = true;
+}
+
+}  // namespace
+
+ActivationReport activate(Node& node, const ActivationRequest& request, bool dry_run) {
+  ActivationReport report;
+  DefinitionTransaction transaction(node, report.script);
+  bring_identity(node, request, report);
+
+  std::vector<TableSpec> catalog = node.catalog();
+  for (const TableSpec& like : request.create_first) {
+    if (find_table(catalog, like.name) != nullptr) continue;
+    node.create_table(like);
+    report.created.push_back(like.name);
+  }
+  if (!report.created.empty()) catalog = node.catalog();
+
+  const std::vector<ActiveTable> active = node.active_tables();
+  for (const std::string& name : request.tables) {
+    const TableSpec& spec = usable_table(node, catalog, name);
+    const auto known = std::find_if(active.begin(), active.end(), [&](const ActiveTable& table) {
+      return table.spec.name == name;
+    });
+    if (known == active.end()) {
+      node.install_capture(spec, random_uuid());
+      report.captured.push_back(name);
+    } else if (known->health != CaptureHealth::intact) {
+      recover_capture(node, *known);
+      report.repaired.push_back(name);
+    } else if (known->activated_shape != spec.shape()) {
+      node.repair_capture(*known);
+      report.repaired.push_back(name);
+    }
+  }
+  for (const ActiveTable& table : active) {
+    const bool wanted = std::find(request.tables.begin(), request.tables.end(), table.spec.name) !=
+                        request.tables.end();
+    if (!wanted) report.unlisted.push_back(table.spec.name);
+  }
+  if (!dry_run) transaction.commit();
+  return report;
+}
+
+std::vector<std::string> deactivate(Node& node, bool dry_run) {
+  std::vector<std::string> script;
+  if (!node.identity()) return script;
+  DefinitionTransaction transaction(node, script);
+  node.remove_control_tables();
+  if (!dry_run) transaction.commit();
+  return script;
+}
+
+void recover_capture(Node& node, const ActiveTable& table) {
+  node.repair_capture(table);
+  TableState state = node.load_state(table);
+  if (node.has_pending(table)) node.harvest(table, state);
+  node.touch_all(table);
+  // What happened in between is not known, so nothing that was seen before counts as seen: every
+  // row is compared with every peer's, as when the table was first activated.
+  const std::int64_t sequence = state.sequence();
+  state.knowledge = Knowledge();
+  state.knowledge.raise(state.origin, sequence);
+  state.baseline = random_uuid();
+  state.baselines_seen = {state.baseline};
+  node.save_state(table, state);
+}
+
+}  // namespace tidemark::capture

@@ -16,25 +16,26 @@ struct ActivationRequest {
 };
 
 struct ActivationReport {
-  bool first_time = false;               // control tables were made
+  bool first_time = false;  // control tables were made
   bool identity_changed = false;
-  std::vector<std::string> created;      // user tables made
-  std::vector<std::string> captured;     // tables newly under capture
-  std::vector<std::string> repaired;     // triggers made anew; the table will be compared as a whole
-  std::vector<std::string> released;     // was captured, no job asks for it any more
-  std::vector<std::string> script;       // the SQL
+  std::vector<std::string> created;   // user tables made
+  std::vector<std::string> captured;  // tables newly under capture
+  std::vector<std::string> repaired;  // triggers made anew; the table will be compared as a whole
+  std::vector<std::string> unlisted;  // under capture already, but not asked for; left as it is
+  std::vector<std::string> script;    // the SQL
 };
 
-/// Brings one node to what `request` asks for, in one transaction. `dry_run`: the same, rolled back; the
-/// report says what would have been done. Throws Error not_ready when a table cannot take part.
+/// Brings one node to what `request` asks for, in one transaction. `dry_run`: the same, rolled
+/// back; the report says what would have been done. Throws Error not_ready when a table cannot take
+/// part.
 ActivationReport activate(Node& node, const ActivationRequest& request, bool dry_run);
 
 /// Removes every trace, in one transaction. Nothing if the node is not activated.
 std::vector<std::string> deactivate(Node& node, bool dry_run);
 
 /// A table whose triggers were lost: makes them anew and prepares the table for being compared as a
-/// whole (write transaction). Changes made meanwhile are found as changes older than any other; deletes
-/// made meanwhile come back. Saves the state.
+/// whole (write transaction). Changes made meanwhile are found as changes older than any other;
+/// deletes made meanwhile come back. Saves the state.
 void recover_capture(Node& node, const ActiveTable& table);
 
 }  // namespace tidemark::capture

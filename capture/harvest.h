@@ -1,4 +1,5 @@
-// Harvest: change logs become row versions, and a snapshot is opened in which no log has an entry left.
+// Harvest: change logs become row versions, and a snapshot is opened in which no log has an entry
+// left.
 #pragma once
 
 #include <map>
@@ -9,7 +10,8 @@
 
 namespace tidemark::capture {
 
-/// The tables of a session on one node with what the node knows of each; same order as the session's.
+/// The tables of a session on one node with what the node knows of each; same order as the
+/// session's.
 struct CapturedTable {
   ActiveTable table;
   TableState state;
@@ -23,9 +25,9 @@ struct HarvestReport {
 /// Harvests and saves the states (inside the caller's write transaction).
 HarvestReport harvest(Node& node, std::vector<CapturedTable>& tables);
 
-/// Harvests in a short write transaction and opens a snapshot that misses no committed change; on return
-/// a transaction is open (usually a read transaction) which the caller ends. Writes nothing when nothing
-/// is pending. States are loaded anew.
+/// Harvests in a short write transaction and opens a snapshot that misses no committed change; on
+/// return a transaction is open (usually a read transaction) which the caller ends. Writes nothing
+/// when nothing is pending. States are loaded anew.
 HarvestReport open_harvested_snapshot(Node& node, std::vector<CapturedTable>& tables);
 
 }  // namespace tidemark::capture
