@@ -1,5 +1,5 @@
-// The configuration file: nodes and jobs, read from TOML and checked as a whole. Every mistake is an
-// Error with file and line.
+// The configuration file: nodes and jobs, read from TOML and checked as a whole. Every mistake is
+// an Error with file and line.
 #pragma once
 
 #include <chrono>
