@@ -1,1 +1,414 @@
-// Being built.
+#include "apply/pull.h"
+
+#include <algorithm>
+#include <cmath>
+#include <exception>
+#include <memory>
+#include <thread>
+#include <utility>
+
+#include "apply/table_applier.h"
+#include "model/error.h"
+
+namespace tidemark::apply {
+namespace {
+
+using capture::CapturedTable;
+
+/// How often a pull starts anew because the target learned something from a third node meanwhile.
+constexpr int kAttempts = 5;
+constexpr std::int64_t kProgressEvery = 4096;
+
+/// Completes conflicts and keeps them on the target.
+class TargetConflictLog final : public ConflictLog {
+ public:
+  TargetConflictLog(const PullRequest& request, PullReport& report)
+      : request_(request), report_(report), found_at_us_(request.target.clock_us()) {}
+
+  void keep(Conflict conflict, PullCounts& counts) override {
+    conflict.session_id = request_.session_id;
+    conflict.job = request_.job;
+    conflict.found_at_us = found_at_us_;
+    conflict.id = conflict_id(conflict);
+    if (!request_.target.log_conflict(conflict)) return;
+    ++counts.conflicts;
+    if (report_.conflicts.size() < PullReport::kKeptConflicts) {
+      report_.conflicts.push_back(std::move(conflict));
+    }
+  }
+
+ private:
+  const PullRequest& request_;
+  PullReport& report_;
+  const std::int64_t found_at_us_;
+};
+
+/// Ends a node's transaction on every way out; a dry run's caller does that itself.
+class Transaction {
+ public:
+  explicit Transaction(Node& node, bool borrowed) : node_(borrowed ? nullptr : &node) {}
+  ~Transaction() {
+    if (node_ != nullptr) node_->rollback();
+  }
+  Transaction(const Transaction&) = delete;
+  Transaction& operator=(const Transaction&) = delete;
+
+  void commit() {
+    if (node_ == nullptr) return;
+    node_->commit();
+    node_ = nullptr;
+  }
+
+ private:
+  Node* node_;
+};
+
+class Pull {
+ public:
+  explicit Pull(PullRequest& request)
+      : request_(request), source_(request.source), target_(request.target) {}
+
+  PullReport run() {
+    const std::int64_t started_at_us = target_.clock_us();
+    for (int attempt = 1;; ++attempt) {
+      report_ = {};
+      if (attempt_once(started_at_us)) return std::move(report_);
+      if (attempt == kAttempts) {
+        throw Error(ExitCode::failed,
+                    "node " + target_.name() + " is changed by other sessions all the time",
+                    "run the session again, or give the jobs of this node other times", true);
+      }
+    }
+  }
+
+ private:
+  /// False: start anew, the target's knowledge was another by the time its lock was held.
+  bool attempt_once(std::int64_t started_at_us) {
+    if (request_.mirror) number_target_changes();
+    Transaction source_transaction(source_, request_.dry_run);
+    open_source();
+    if (!has_work()) return true;
+    const bool concurrent = !request_.dry_run && source_.traits().local &&
+                            source_.traits().snapshot_reads && target_.traits().local;
+    if (concurrent) {
+      Transaction target_transaction(target_, false);
+      open_target();
+      own_changes_meanwhile_.assign(wanted_.size(), false);  // all are in what is read next
+      apply_all([this](std::size_t index) { return apply_while_reading(index); });
+      finish(started_at_us);
+      target_transaction.commit();
+      return true;
+    }
+    // Staged first: no lock is held on the target while data travels, and none on the source while
+    // the target waits for its lock.
+    std::vector<std::unique_ptr<Stage>> stages(request_.target_tables.size());
+    const std::vector<Knowledge> known = external_knowledge();
+    for (std::size_t i = 0; i < stages.size(); ++i) {
+      if (!wanted_[i]) continue;
+      stages[i] = target_.make_stage(request_.target_tables[i].table, false);
+      fill(plan_reading(i), *stages[i]);
+    }
+    source_transaction.commit();
+    Transaction target_transaction(target_, request_.dry_run);
+    open_target();
+    if (external_knowledge() != known) return false;
+    apply_all([&](std::size_t index) { return apply_stage(index, *stages[index]); });
+    finish(started_at_us);
+    target_transaction.commit();
+    return true;
+  }
+
+  /// Backup: what the target changed by itself gets its numbers before the source is read, so that
+  /// the source's rows of those keys travel with the rest.
+  void number_target_changes() {
+    if (request_.dry_run) {
+      load_target_states();
+      capture::harvest(target_, request_.target_tables);
+      return;
+    }
+    capture::open_harvested_snapshot(target_, request_.target_tables);
+    target_.commit();
+  }
+
+  void open_source() {
+    if (request_.dry_run) {
+      for (CapturedTable& captured : request_.source_tables) {
+        captured.state = source_.load_state(captured.table);
+      }
+      note_null_keys(capture::harvest(source_, request_.source_tables));
+      load_target_states();
+      return;
+    }
+    note_null_keys(capture::open_harvested_snapshot(source_, request_.source_tables));
+    target_.begin_read();
+    const Transaction target_transaction(target_, false);
+    load_target_states();
+  }
+
+  void note_null_keys(const capture::HarvestReport& harvested) {
+    for (const auto& [table, count] : harvested.null_keys) report_.null_keys[table] += count;
+  }
+
+  void load_target_states() {
+    for (CapturedTable& captured : request_.target_tables) {
+      captured.state = target_.load_state(captured.table);
+    }
+  }
+
+  compare::PullContext context(std::size_t index) const {
+    return {.source = request_.source_tables[index].state,
+            .target = request_.target_tables[index].state,
+            .source_is_first = request_.source_is_first,
+            .mirror = request_.mirror,
+            .policy = request_.options[index].policy};
+  }
+
+  bool has_work() {
+    wanted_.assign(request_.target_tables.size(), false);
+    received_.assign(wanted_.size(), 0);
+    for (std::size_t i = 0; i < wanted_.size(); ++i) {
+      const TableState& source = request_.source_tables[i].state;
+      const TableState& target = request_.target_tables[i].state;
+      const bool nothing_new =
+          !compare::needs_full_compare(context(i)) && target.knowledge.covers(source.knowledge) &&
+          target.forgotten.covers(source.forgotten) &&
+          target.clock_floor_us >= source.clock_floor_us &&
+          std::includes(target.baselines_seen.begin(), target.baselines_seen.end(),
+                        source.baselines_seen.begin(), source.baselines_seen.end());
+      const bool set_back = request_.mirror && target.sequence() > target.mirrored_sequence;
+      wanted_[i] = !nothing_new || set_back;
+    }
+    return std::find(wanted_.begin(), wanted_.end(), true) != wanted_.end();
+  }
+
+  /// What the target had seen of other nodes, table by table: its own numbers may grow meanwhile.
+  std::vector<Knowledge> external_knowledge() const {
+    std::vector<Knowledge> result;
+    for (const CapturedTable& captured : request_.target_tables) {
+      Knowledge others;
+      for (const auto& [origin, sequence] : captured.state.knowledge.entries()) {
+        if (origin != captured.state.origin) others.raise(origin, sequence);
+      }
+      result.push_back(std::move(others));
+    }
+    return result;
+  }
+
+  void open_target() {
+    if (!request_.dry_run) target_.begin_write();
+    std::vector<std::int64_t> numbered;
+    for (const CapturedTable& captured : request_.target_tables) {
+      numbered.push_back(captured.state.sequence());
+    }
+    load_target_states();
+    note_null_keys(capture::harvest(target_, request_.target_tables));
+    own_changes_meanwhile_.clear();
+    for (std::size_t i = 0; i < numbered.size(); ++i) {
+      own_changes_meanwhile_.push_back(request_.target_tables[i].state.sequence() > numbered[i]);
+    }
+  }
+
+  void progress(const char* stage, std::size_t index, std::int64_t done, std::int64_t total) const {
+    if (request_.progress) {
+      request_.progress(stage, request_.target_tables[index].table.spec.name, done, total);
+    }
+  }
+
+  /// What to read of one table, fixed before rows move: the target's state changes while they do.
+  struct Reading {
+    std::size_t index = 0;
+    bool whole = false;
+    /// A row that may be the victim of a tombstone forgotten at the target is never written unseen.
+    bool must_ask = false;
+    Knowledge known;
+    std::vector<Row> set_back;
+  };
+
+  Reading plan_reading(std::size_t index) {
+    const compare::PullContext meeting = context(index);
+    Reading reading{.index = index,
+                    .whole = compare::needs_full_compare(meeting),
+                    .known = meeting.target.knowledge};
+    reading.must_ask = !reading.whole && !compare::can_apply_known(meeting, false);
+    if (request_.mirror && !reading.whole) reading.set_back = keys_to_set_back(index);
+    return reading;
+  }
+
+  /// Keys that the target changed by itself since they were last compared with the source.
+  std::vector<Row> keys_to_set_back(std::size_t index) {
+    std::vector<Row> keys;
+    const auto& [table, state] = request_.target_tables[index];
+    if (state.sequence() <= state.mirrored_sequence) return keys;
+    Knowledge compared;
+    for (const auto& [origin, sequence] : state.knowledge.entries()) {
+      compared.raise(origin, origin == state.origin ? state.mirrored_sequence : sequence);
+    }
+    const std::unique_ptr<RowStream> changes = target_.changes_since(table, compared);
+    ChangedRow change;
+    while (changes->next(change)) keys.push_back(to_row(change.key));
+    return keys;
+  }
+
+  /// Streams what the target does not know into the stage, and closes it.
+  void fill(const Reading& reading, Stage& stage) {
+    const ActiveTable& from = request_.source_tables[reading.index].table;
+    const std::unique_ptr<RowStream> rows =
+        reading.whole ? source_.all_rows(from) : source_.changes_since(from, reading.known);
+    const std::int64_t total = reading.whole && request_.progress ? source_.count_rows(from) : 0;
+    std::int64_t done = 0;
+    ChangedRow row;
+    while (rows->next(row)) {
+      row.revert = reading.must_ask;
+      stage.add(row);
+      if (++done % kProgressEvery == 0) progress("read", reading.index, done, total);
+    }
+    for (const Row& key : reading.set_back) {
+      const auto key_views = to_views(key);
+      const LocalRow found = source_.find(from, key_views);
+      const auto row_views = to_views(found.row);
+      stage.add({.key = key_views,
+                 .row = row_views,
+                 .present = found.present,
+                 .version = found.version,
+                 .revert = true});
+      ++done;
+    }
+    progress("read", reading.index, done, done);
+    received_[reading.index] = done;
+    stage.finish();
+  }
+
+  PullCounts apply_while_reading(std::size_t index) {
+    const Reading reading = plan_reading(index);
+    const std::unique_ptr<Stage> stage =
+        target_.make_stage(request_.target_tables[index].table, true);
+    std::thread reader([&] {
+      try {
+        fill(reading, *stage);
+      } catch (...) {
+        stage->fail(std::current_exception());
+      }
+    });
+    try {
+      const PullCounts counts = apply_stage(index, *stage);
+      reader.join();
+      return counts;
+    } catch (...) {
+      stage->abandon();
+      reader.join();
+      throw;
+    }
+  }
+
+  PullCounts apply_stage(std::size_t index, Stage& stage) {
+    CapturedTable& into = request_.target_tables[index];
+    TargetConflictLog conflicts(request_, report_);
+    TableApplier applier({.source = source_,
+                          .target = target_,
+                          .table = into.table,
+                          .source_state = request_.source_tables[index].state,
+                          .target_state = into.state,
+                          .policy = request_.options[index].policy,
+                          .source_is_first = request_.source_is_first,
+                          .mirror = request_.mirror,
+                          .rules = request_.rules,
+                          .conflicts = conflicts});
+    return applier.apply(stage);
+  }
+
+  template <typename ApplyOne>
+  void apply_all(const ApplyOne& apply_one) {
+    for (std::size_t i = 0; i < request_.target_tables.size(); ++i) {
+      if (!wanted_[i]) continue;
+      CapturedTable& into = request_.target_tables[i];
+      PullCounts counts = apply_one(i);
+      counts.received = received_[i];
+      check_deletes(into.table, counts);
+      // Changes that came in between were not compared with the source yet; the next pull does
+      // that.
+      if (request_.mirror && !own_changes_meanwhile_[i]) {
+        into.state.mirrored_sequence = into.state.sequence();
+      }
+      target_.save_state(into.table, into.state);
+      target_.save_peer(into.table, request_.source_id, request_.source_tables[i].state.knowledge);
+      if (counts.received != 0 || counts.changed() != 0 || counts.conflicts != 0) {
+        report_.tables[into.table.spec.name] = counts;
+      }
+      progress("applied", i, counts.received, counts.received);
+    }
+  }
+
+  void check_deletes(const ActiveTable& table, const PullCounts& counts) const {
+    const DeleteLimit& limit = request_.max_deletes;
+    std::string allowed;
+    if (limit.rows && counts.deleted > *limit.rows) {
+      allowed = std::to_string(*limit.rows);
+    } else if (limit.share && counts.deleted > DeleteLimit::kShareFloor) {
+      const std::int64_t before = target_.count_rows(table) + counts.deleted - counts.inserted;
+      if (static_cast<double>(counts.deleted) > *limit.share * static_cast<double>(before)) {
+        allowed =
+            std::to_string(std::lround(*limit.share * 100)) + "% of " + std::to_string(before);
+      }
+    }
+    if (allowed.empty()) return;
+    throw Error(ExitCode::refused,
+                "job " + request_.job + ": would delete " + std::to_string(counts.deleted) +
+                    " rows of table " + table.spec.name + " on node " + target_.name() +
+                    ", max_deletes allows " + allowed,
+                "nothing was written; if these deletes are right, run 'tidemark sync " +
+                    request_.job + " --allow-deletes', otherwise see what happened on node " +
+                    source_.name());
+  }
+
+  void finish(std::int64_t started_at_us) {
+    report_.wrote = true;
+    learn_names();
+    target_.record_session({.session_id = request_.session_id,
+                            .job = request_.job,
+                            .source = source_.name(),
+                            .target = target_.name(),
+                            .source_id = request_.source_id,
+                            .started_at_us = started_at_us,
+                            .finished_at_us = target_.clock_us(),
+                            .mode = request_.mirror ? "backup" : "two-way",
+                            .tables = report_.tables});
+  }
+
+  /// The source may know the names of nodes that the target never met.
+  void learn_names() {
+    std::vector<OriginId> origins;
+    for (std::size_t i = 0; i < wanted_.size(); ++i) {
+      if (!wanted_[i]) continue;
+      for (const auto& [origin, sequence] : request_.source_tables[i].state.knowledge.entries()) {
+        if (std::find(origins.begin(), origins.end(), origin) == origins.end()) {
+          origins.push_back(origin);
+        }
+      }
+    }
+    for (const OriginId& origin : origins) {
+      if (target_.origin_name(origin) != origin.to_string()) continue;
+      const std::string name = source_.origin_name(origin);
+      if (name != origin.to_string()) target_.save_origin_name({.origin = origin}, name);
+    }
+  }
+
+  PullRequest& request_;
+  Node& source_;
+  Node& target_;
+  PullReport report_;
+  std::vector<bool> wanted_;
+  std::vector<bool> own_changes_meanwhile_;
+  std::vector<std::int64_t> received_;  // rows read, table by table
+};
+
+}  // namespace
+
+PullCounts PullReport::total() const {
+  PullCounts sum;
+  for (const auto& [table, counts] : tables) sum += counts;
+  return sum;
+}
+
+PullReport pull(PullRequest& request) { return Pull(request).run(); }
+
+}  // namespace tidemark::apply

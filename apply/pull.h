@@ -13,8 +13,9 @@
 
 namespace tidemark::apply {
 
-/// What limits the deletes of one pull in one table: a number of rows or a share of the target's rows. A
-/// share never stops a pull that deletes kShareFloor rows or fewer: small tables would stop all the time.
+/// What limits the deletes of one pull in one table: a number of rows or a share of the target's
+/// rows. A share never stops a pull that deletes kShareFloor rows or fewer: small tables would stop
+/// all the time.
 struct DeleteLimit {
   std::optional<std::int64_t> rows;
   std::optional<double> share;  // 0..1
@@ -32,7 +33,8 @@ using Progress = std::function<void(const std::string& stage, const std::string&
 struct PullRequest {
   Node& source;
   Node& target;
-  std::vector<capture::CapturedTable>& source_tables;  // same tables in the same order on both sides,
+  std::vector<capture::CapturedTable>&
+      source_tables;  // same tables in the same order on both sides,
   std::vector<capture::CapturedTable>& target_tables;  // columns aligned
   std::vector<TableOptions> options;                   // one for each table
   NodeId source_id;
@@ -42,8 +44,8 @@ struct PullRequest {
   DeleteLimit max_deletes;
   std::string session_id;
   std::string job;
-  /// Both nodes are inside write transactions of the caller, who will roll them back: nothing is begun
-  /// or ended here.
+  /// Both nodes are inside write transactions of the caller, who will roll them back: nothing is
+  /// begun or ended here.
   bool dry_run = false;
   compare::Rules rules;
   Progress progress;
@@ -51,9 +53,9 @@ struct PullRequest {
 
 struct PullReport {
   std::map<std::string, PullCounts> tables;  // only those with something to tell
-  std::vector<Conflict> conflicts;           // newly logged ones (at most kKeptConflicts; counts are whole)
+  std::vector<Conflict> conflicts;  // newly logged ones (at most kKeptConflicts; counts are whole)
   std::map<std::string, std::int64_t> null_keys;
-  bool wrote = false;                        // the target's transaction changed something
+  bool wrote = false;  // the target's transaction changed something
   static constexpr std::size_t kKeptConflicts = 1000;
 
   PullCounts total() const;

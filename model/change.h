@@ -20,7 +20,9 @@ struct ChangedRow {
   RowView row;                     // empty unless `present`
   bool present = false;            // false: the row is absent; with a version that is a tombstone
   std::optional<Version> version;  // none: the row belongs to the source's baseline
-  bool revert = false;  // mirror mode: the target changed this key by itself, it is to be set back
+  /// Must be compared with what the target holds, never written unseen: in mirror mode a key that the
+  /// target changed by itself and that is to be set back.
+  bool revert = false;
 };
 
 /// A pull-style stream of rows in KeyOrder. One pass, one user.

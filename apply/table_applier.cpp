@@ -1,0 +1,288 @@
+#include "apply/table_applier.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "engines/spool.h"
+#include "model/error.h"
+
+namespace tidemark::apply {
+namespace {
+
+compare::Side side_of(const ChangedRow& row) { return {row.present, row.version}; }
+compare::Side side_of(const LocalRow& row) { return {row.present, row.version}; }
+
+}  // namespace
+
+TableApplier::TableApplier(const Context& context)
+    : context_(context),
+      target_(context.target),
+      table_(context.table),
+      state_(context.target_state),
+      rules_context_{.source = context.source_state,
+                     .target = context.target_state,
+                     .source_is_first = context.source_is_first,
+                     .mirror = context.mirror,
+                     .policy = context.policy} {}
+
+PullCounts TableApplier::apply(Stage& stage) {
+  const bool whole = compare::needs_full_compare(rules_context_);
+  // Decided before the clock floor moves: it asks what was so when the two met.
+  const bool known = compare::can_apply_known(rules_context_, whole && target_.is_empty(table_));
+  if (whole) {
+    state_.clock_floor_us = std::max(state_.clock_floor_us, context_.source_state.clock_floor_us);
+  }
+  if (known) {
+    counts_ += target_.apply_known(table_, stage, context_.source_state.knowledge, *this);
+  } else if (whole) {
+    verdict_rows_ = std::make_unique<Spool>(table_.spec.key, Spool::Options{});
+    target_.compare_all(table_, stage, *this);
+    verdict_rows_->finish();
+    apply_verdicts();
+  } else {
+    // Nothing is known to be safe: an empty knowledge sends every row that meets a version here.
+    counts_ += target_.apply_known(table_, stage, Knowledge(), *this);
+  }
+  settle_parked();
+  learn();
+  return counts_;
+}
+
+void TableApplier::learn() {
+  const TableState& source = context_.source_state;
+  if (compare::is_joining(rules_context_)) state_.baseline = source.baseline;
+  state_.knowledge.merge(source.knowledge);
+  state_.forgotten.merge(source.forgotten);
+  state_.clock_floor_us = std::max(state_.clock_floor_us, source.clock_floor_us);
+  state_.baselines_seen.insert(source.baselines_seen.begin(), source.baselines_seen.end());
+}
+
+void TableApplier::compare(const ChangedRow& incoming, const LocalRow& local) {
+  const bool equal = incoming.present == local.present &&
+                     (!incoming.present || identical(incoming.row, to_views(local.row)));
+  act(context_.rules.receive(rules_context_, side_of(incoming), side_of(local), equal,
+                             incoming.revert),
+      incoming, local, equal);
+}
+
+void TableApplier::refused(const ChangedRow& incoming, const Refusal& refusal) {
+  park(incoming.key, incoming.row, incoming.version, refusal);
+}
+
+void TableApplier::pair(const ChangedRow* incoming, const ChangedRow* local, bool equal) {
+  Verdict verdict{.equal = equal,
+                  .local_present = local != nullptr && local->present,
+                  .target_only = incoming == nullptr};
+  if (incoming != nullptr) {
+    const compare::Side local_side = local != nullptr ? side_of(*local) : compare::Side{};
+    verdict.decision = context_.rules.receive(rules_context_, side_of(*incoming), local_side, equal,
+                                              incoming->revert);
+    if (equal && incoming->present) ++counts_.adopted;
+  } else {
+    verdict.decision = context_.rules.only_at_target(rules_context_, side_of(*local));
+  }
+  if (verdict.decision == compare::Decision{}) return;
+  if (incoming != nullptr) {
+    verdict_rows_->add(*incoming);
+  } else {
+    verdict_rows_->add({.key = local->key});
+  }
+  verdicts_.push_back(verdict);
+}
+
+void TableApplier::apply_verdicts() {
+  auto& rows = static_cast<Spool&>(*verdict_rows_);
+  ChangedRow incoming;
+  for (const Verdict& verdict : verdicts_) {
+    rows.next(incoming);
+    LocalRow local{.present = verdict.local_present};
+    if (verdict.decision.conflict || verdict.target_only) {
+      local = target_.find(table_, incoming.key);
+    }
+    act(verdict.decision, incoming, local, verdict.equal);
+  }
+  verdicts_.clear();
+  verdict_rows_.reset();
+}
+
+void TableApplier::act(const compare::Decision& decision, const ChangedRow& incoming,
+                       const LocalRow& local, bool equal) {
+  if (decision.conflict) {
+    ConflictSide theirs = source_side(incoming);
+    ConflictSide ours = target_side(local);
+    if (!decision.incoming_wins) std::swap(theirs, ours);
+    log(*decision.conflict, decision.status, incoming.key, std::move(theirs), std::move(ours));
+  }
+  switch (decision.action) {
+    case compare::Action::keep:
+      return;
+    case compare::Action::take_version:
+      target_.put_version(table_, incoming.key, incoming.present, incoming.version);
+      return;
+    case compare::Action::take:
+    case compare::Action::take_as_new: {
+      const std::optional<Version> version = decision.action == compare::Action::take
+                                                 ? incoming.version
+                                                 : new_version(decision.later_than_us);
+      if (equal) {
+        target_.put_version(table_, incoming.key, incoming.present, version);
+      } else {
+        write(incoming, local.present, version);
+      }
+      return;
+    }
+    case compare::Action::keep_as_new:
+      target_.put_version(table_, incoming.key, local.present, new_version(decision.later_than_us));
+      return;
+    case compare::Action::forget:
+      write({.key = incoming.key}, local.present, std::nullopt);
+      return;
+  }
+}
+
+void TableApplier::write(const ChangedRow& incoming, bool local_present,
+                         const std::optional<Version>& version) {
+  const std::optional<Refusal> refusal = target_.put_row(table_, incoming.key, incoming.row);
+  if (refusal) {
+    park(incoming.key, incoming.row, version, *refusal);
+    return;
+  }
+  target_.put_version(table_, incoming.key, incoming.present, version);
+  count_write(local_present, incoming.present);
+}
+
+void TableApplier::count_write(bool present_before, bool present_after) {
+  if (present_after) {
+    ++(present_before ? counts_.updated : counts_.inserted);
+  } else if (present_before) {
+    ++counts_.deleted;
+  }
+}
+
+Version TableApplier::new_version(std::optional<std::int64_t> later_than_us) {
+  const std::int64_t sequence = state_.sequence() + 1;
+  state_.knowledge.raise(state_.origin, sequence);
+  return {
+      .changed_at_us = std::max<std::int64_t>(0, later_than_us.value_or(state_.clock_floor_us) + 1),
+      .origin = state_.origin,
+      .sequence = sequence};
+}
+
+void TableApplier::park(RowView key, RowView row, const std::optional<Version>& version,
+                        const Refusal& refusal) {
+  if (refusal.kind != Refusal::Kind::unique) {
+    throw Error(ExitCode::failed,
+                "node " + target_.name() + ": table " + table_.spec.name + ": the row with key " +
+                    to_string(key) + " from node " + context_.source.name() +
+                    " is refused: " + refusal.reason,
+                "change the row on node " + context_.source.name() +
+                    ", or the constraint; nothing was written");
+  }
+  parked_.push_back({to_row(key), to_row(row), version});
+}
+
+// Rows that swap unique values refuse each other one by one. So all that wait leave the table
+// first, then they come back; who is still refused has met a row that does not move.
+void TableApplier::settle_parked() {
+  std::vector<bool> was_present;
+  for (const Parked& parked : parked_) {
+    const auto key = to_views(parked.key);
+    was_present.push_back(target_.find(table_, key).present);
+    if (was_present.back()) target_.put_row(table_, key, {});
+  }
+  // The later version first: whoever keeps a unique value is there before those who lose it.
+  std::vector<std::size_t> order(parked_.size());
+  for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
+  std::stable_sort(order.begin(), order.end(), [this](std::size_t a, std::size_t b) {
+    const auto& x = parked_[a].version;
+    const auto& y = parked_[b].version;
+    if (!x || !y) return x.has_value() && !y.has_value();
+    return is_later(*x, *y);
+  });
+  for (const std::size_t index : order) {
+    const Parked& parked = parked_[index];
+    const auto key = to_views(parked.key);
+    const auto row = to_views(parked.row);
+    if (target_.put_row(table_, key, row)) settle_rivals(parked);
+    const bool present = target_.find(table_, key).present;
+    if (present) target_.put_version(table_, key, true, parked.version);
+    count_write(was_present[index], present);
+  }
+  parked_.clear();
+}
+
+// Two rows claim one unique value: the older one becomes a tombstone and goes to the conflict log.
+// The tombstone is a new version, so that every node follows, whichever of them meets the two
+// first.
+void TableApplier::settle_rivals(const Parked& parked) {
+  const auto key = to_views(parked.key);
+  const auto row = to_views(parked.row);
+  const ChangedRow incoming{.key = key, .row = row, .present = true, .version = parked.version};
+  const std::vector<Row> rival_keys = target_.unique_rivals(table_, row);
+  std::vector<LocalRow> rivals;
+  for (const Row& rival : rival_keys) rivals.push_back(target_.find(table_, to_views(rival)));
+  const ConflictType type =
+      rivals.size() > 1 ? ConflictType::multiple_unique : ConflictType::unique_exists;
+
+  const auto stronger = std::find_if(rivals.begin(), rivals.end(), [&](const LocalRow& rival) {
+    return !context_.mirror &&
+           !compare::incoming_keeps_unique(rules_context_, side_of(incoming), side_of(rival));
+  });
+  const auto bury = [&](RowView buried_key, const std::optional<Version>& version) {
+    const auto later_than = version ? std::optional(version->changed_at_us) : std::nullopt;
+    target_.put_version(table_, buried_key, false, new_version(later_than));
+  };
+  if (stronger != rivals.end()) {
+    log(type, ConflictStatus::resolved, key, target_side(*stronger), source_side(incoming));
+    bury(key, parked.version);
+    return;
+  }
+  for (std::size_t i = 0; i < rivals.size(); ++i) {
+    const auto rival_key = to_views(rival_keys[i]);
+    log(type, ConflictStatus::resolved, rival_key, source_side(incoming), target_side(rivals[i]));
+    target_.put_row(table_, rival_key, {});
+    bury(rival_key, rivals[i].version);
+    ++counts_.deleted;
+  }
+  if (const std::optional<Refusal> refusal = target_.put_row(table_, key, row)) {
+    throw Error(ExitCode::failed,
+                "node " + target_.name() + ": table " + table_.spec.name + ": the row with key " +
+                    to_string(key) + " from node " + context_.source.name() +
+                    " is refused: " + refusal->reason,
+                "look at the unique indexes of the table, one may read an expression; nothing was "
+                "written");
+  }
+}
+
+void TableApplier::log(ConflictType type, ConflictStatus status, RowView key, ConflictSide winner,
+                       ConflictSide loser) {
+  Conflict conflict;
+  conflict.table = table_.spec.name;
+  for (const ColumnSpec& column : table_.spec.columns) conflict.columns.push_back(column.name);
+  conflict.key_columns = table_.spec.key;
+  conflict.key = to_row(key);
+  conflict.type = type;
+  conflict.policy = context_.policy;
+  conflict.status = status;
+  conflict.winner = std::move(winner);
+  conflict.loser = std::move(loser);
+  context_.conflicts.keep(std::move(conflict), counts_);
+}
+
+ConflictSide TableApplier::side(const Node& node, const std::optional<Version>& version,
+                                bool present, Row row) const {
+  return {.node = version ? target_.origin_name(version->origin) : node.name(),
+          .version = version,
+          .present = present,
+          .row = std::move(row)};
+}
+
+ConflictSide TableApplier::source_side(const ChangedRow& row) const {
+  return side(context_.source, row.version, row.present, to_row(row.row));
+}
+
+ConflictSide TableApplier::target_side(const LocalRow& row) const {
+  return side(target_, row.version, row.present, row.row);
+}
+
+}  // namespace tidemark::apply
