@@ -103,10 +103,10 @@ class Pull {
     // the target waits for its lock.
     std::vector<std::unique_ptr<Stage>> stages(request_.target_tables.size());
     const std::vector<Knowledge> known = external_knowledge();
-    for (std::size_t i = 0; i < stages.size(); ++i) {
-      if (!wanted_[i]) continue;
-      stages[i] = target_.make_stage(request_.target_tables[i].table, false);
-      fill(plan_reading(i), *stages[i]);
+    for (const Reading& reading : plan_readings()) {
+      stages[reading.index] =
+          target_.make_stage(request_.target_tables[reading.index].table, false);
+      fill(reading, *stages[reading.index]);
     }
     source_transaction.commit();
     Transaction target_transaction(target_, request_.dry_run);
@@ -232,6 +232,16 @@ class Pull {
     reading.must_ask = !reading.whole && !compare::can_apply_known(meeting, false);
     if (request_.mirror && !reading.whole) reading.set_back = keys_to_set_back(index);
     return reading;
+  }
+
+  std::vector<Reading> plan_readings() {
+    if (!request_.dry_run) target_.begin_read();
+    const Transaction target_transaction(target_, request_.dry_run);
+    std::vector<Reading> readings;
+    for (std::size_t i = 0; i < wanted_.size(); ++i) {
+      if (wanted_[i]) readings.push_back(plan_reading(i));
+    }
+    return readings;
   }
 
   /// Keys that the target changed by itself since they were last compared with the source.

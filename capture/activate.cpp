@@ -105,13 +105,15 @@ ActivationReport activate(Node& node, const ActivationRequest& request, bool dry
   if (!report.created.empty()) catalog = node.catalog();
 
   const std::vector<ActiveTable> active = node.active_tables();
+  const BaselineId baseline =
+      random_uuid();  // one for all, so that they join others in one direction
   for (const std::string& name : request.tables) {
     const TableSpec& spec = usable_table(node, catalog, name);
     const auto known = std::find_if(active.begin(), active.end(), [&](const ActiveTable& table) {
       return table.spec.name == name;
     });
     if (known == active.end()) {
-      node.install_capture(spec, random_uuid());
+      node.install_capture(spec, baseline);
       report.captured.push_back(name);
     } else if (known->health != CaptureHealth::intact) {
       recover_capture(node, *known);

@@ -96,6 +96,7 @@ struct TableState {
   std::int64_t clock_floor_us = 0;      // highest changed_at among purged tombstones
   /// Mirror mode: own changes up to here were already compared with the source of the backup.
   std::int64_t mirrored_sequence = 0;
+  std::int64_t purged_at_us = 0;  // when old tombstones were last looked for
 
   std::int64_t sequence() const { return knowledge.of(origin).value_or(0); }
   friend bool operator==(const TableState&, const TableState&) = default;

@@ -1,1 +1,552 @@
-// Being built.
+#include "scheduler/session.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <functional>
+#include <optional>
+#include <set>
+#include <utility>
+
+#include <spdlog/spdlog.h>
+
+#include "capture/activate.h"
+#include "capture/identity.h"
+#include "model/error.h"
+
+namespace tidemark::scheduler {
+namespace {
+
+using capture::CapturedTable;
+
+Identity identity_of(Node& node) {
+  const std::optional<Identity> identity = node.identity();
+  if (!identity) {
+    throw Error(ExitCode::not_ready, "node " + node.name() + " is not activated",
+                "run 'tidemark activate " + node.name() + "'");
+  }
+  return *identity;
+}
+
+void refuse_one_identity(const Node& first, const Node& second, const Identity& a,
+                         const Identity& b) {
+  if (a.node_id != b.node_id) return;
+  throw Error(ExitCode::refused,
+              "nodes " + first.name() + " and " + second.name() +
+                  " carry one identity: one database is a copy of the other",
+              "run 'tidemark activate " + second.name() +
+                  " --new-identity' if that is the copy, with the other name if not");
+}
+
+/// Both locks of a pair, taken in one order by everybody.
+struct PairLocks {
+  std::unique_ptr<PairLock> first;
+  std::unique_ptr<PairLock> second;
+};
+
+PairLocks lock_pair(Node& first, Node& second, const Identity& a, const Identity& b) {
+  PairLocks locks;
+  const auto lock = [](Node& node, const Node& other, const NodeId& peer) {
+    std::unique_ptr<PairLock> held = node.try_lock_pair(peer);
+    if (held == nullptr) {
+      throw Error(
+          ExitCode::locked,
+          "another session of nodes " + node.name() + " and " + other.name() + " is at work",
+          "wait until it ends; its lock goes with its process", true);
+    }
+    return held;
+  };
+  if (a.node_id < b.node_id) {
+    locks.first = lock(first, second, b.node_id);
+    locks.second = lock(second, first, a.node_id);
+  } else {
+    locks.second = lock(second, first, a.node_id);
+    locks.first = lock(first, second, b.node_id);
+  }
+  return locks;
+}
+
+void check_clocks(Node& first, Node& second, std::chrono::microseconds max_skew) {
+  const std::int64_t before = first.clock_us();
+  const std::int64_t there = second.clock_us();
+  const std::int64_t after = first.clock_us();
+  // The second clock was read somewhere between the two readings of the first.
+  std::int64_t skew = 0;
+  if (there < before) skew = there - before;
+  if (there > after) skew = there - after;
+  if (std::abs(skew) <= max_skew.count()) return;
+  const double seconds = static_cast<double>(std::abs(skew)) / 1e6;
+  char text[32];
+  std::snprintf(text, sizeof text, "%.1f", seconds);
+  throw Error(ExitCode::refused,
+              "the clock of node " + second.name() + " is " + text + " s " +
+                  (skew < 0 ? "behind" : "ahead of") + " that of node " + first.name(),
+              "the latest change wins, so clocks must agree: set the wrong one, or raise "
+              "max_clock_skew of the job");
+}
+
+/// A node whose own numbers are behind what its peer saw of it went back in time.
+void check_restored(const std::vector<CapturedTable>& tables, const Node& node,
+                    const std::vector<CapturedTable>& peer_tables, const Node& peer) {
+  for (std::size_t i = 0; i < tables.size(); ++i) {
+    const TableState& state = tables[i].state;
+    const std::optional<std::int64_t> seen = peer_tables[i].state.knowledge.of(state.origin);
+    if (!seen || *seen <= state.sequence()) continue;
+    throw Error(ExitCode::refused,
+                "node " + node.name() + " went back in time: node " + peer.name() +
+                    " has seen change " + std::to_string(*seen) + " of its table " +
+                    tables[i].table.spec.name + ", it has only " + std::to_string(state.sequence()),
+                "if it was restored from a backup, run 'tidemark activate " + node.name() +
+                    " --new-incarnation': its lost rows come back from its peers");
+  }
+}
+
+const ActiveTable* find_table(const std::vector<ActiveTable>& tables, const std::string& name) {
+  const auto found = std::find_if(tables.begin(), tables.end(), [&](const ActiveTable& table) {
+    return table.spec.name == name;
+  });
+  return found == tables.end() ? nullptr : &*found;
+}
+
+/// What stands in the way of a table on one node; empty if nothing does.
+std::string obstacle(const Node& node, const ActiveTable* table, const std::string& name) {
+  const std::string where = "table " + name + " on node " + node.name();
+  if (table == nullptr) {
+    return where + " is not under capture: run 'tidemark activate " + node.name() + "'";
+  }
+  if (table->health == CaptureHealth::table_missing) {
+    return where + " is gone, only its control tables are left";
+  }
+  if (table->health == CaptureHealth::intact && table->activated_shape != table->spec.shape()) {
+    return where + " was changed since it was activated (" + table->activated_shape + " then, " +
+           table->spec.shape() + " now): run 'tidemark activate " + node.name() + "'";
+  }
+  return {};
+}
+
+std::set<std::string> wanted_names(const JobConfig& job, const std::vector<ActiveTable>& first,
+                                   const std::vector<ActiveTable>& second) {
+  std::set<std::string> names;
+  for (const auto* tables : {&first, &second}) {
+    for (const ActiveTable& table : *tables) {
+      if (job.takes(table.spec.name)) names.insert(table.spec.name);
+    }
+  }
+  return names;
+}
+
+/// Tables that a node has and the job takes, but that nobody activated: they would be missed
+/// silently.
+void warn_of_uncaptured(const JobConfig& job, Node& node, const std::set<std::string>& names,
+                        std::vector<std::string>& warnings) {
+  for (const TableSpec& table : node.catalog()) {
+    if (!table.refusal.empty() || !job.takes(table.name) || names.contains(table.name)) continue;
+    warnings.push_back("table " + table.name + " on node " + node.name() +
+                       " is not under capture yet: run 'tidemark activate'");
+  }
+}
+
+void warn_of_cut_relations(const std::vector<TableSpec>& tables,
+                           std::vector<std::string>& warnings) {
+  std::set<std::string> names;
+  for (const TableSpec& table : tables) names.insert(table.name);
+  for (const TableSpec& table : tables) {
+    for (const ForeignKeySpec& foreign_key : table.foreign_keys) {
+      if (names.contains(foreign_key.parent_table)) continue;
+      warnings.push_back("table " + table.name + " refers to table " + foreign_key.parent_table +
+                         ", which the job leaves out: its rows may arrive without their parents");
+    }
+  }
+}
+
+class Session {
+ public:
+  Session(const JobConfig& job, Node& first, Node& second, std::chrono::days tombstone_retention,
+          const SessionOptions& options)
+      : job_(job),
+        first_(first),
+        second_(second),
+        tombstone_retention_(tombstone_retention),
+        options_(options) {}
+
+  SessionReport run() {
+    report_.session_id =
+        options_.session_id.empty() ? capture::random_uuid().to_string() : options_.session_id;
+    report_.job = job_.name;
+    report_.first = first_.name();
+    report_.second = second_.name();
+    report_.mode = job_.mode;
+    report_.started_at_us = first_.clock_us();
+
+    first_identity_ = identity_of(first_);
+    second_identity_ = identity_of(second_);
+    refuse_one_identity(first_, second_, first_identity_, second_identity_);
+    const PairLocks locks = lock_pair(first_, second_, first_identity_, second_identity_);
+    check_clocks(first_, second_, job_.max_clock_skew);
+    choose_tables();
+    load_states();
+    check_restored(first_tables_, first_, second_tables_, second_);
+    check_restored(second_tables_, second_, first_tables_, first_);
+    if (options_.dry_run) {
+      rehearse();
+    } else {
+      exchange();
+      if (wrote()) {
+        register_peer(first_, first_tables_, second_identity_, second_tables_);
+        register_peer(second_, second_tables_, first_identity_, first_tables_);
+        purge(first_, first_tables_);
+        purge(second_, second_tables_);
+      }
+      count_null_keys();
+    }
+    report_.finished_at_us = first_.clock_us();
+    log_summary();
+    return std::move(report_);
+  }
+
+ private:
+  void choose_tables() {
+    TablePlan plan = plan_tables(job_, first_, second_);
+    const auto lost = [](const ActiveTable& table) {
+      return table.health == CaptureHealth::missing;
+    };
+    bool recovered = false;
+    for (const TablePlan::Entry& entry : plan.tables) {
+      if (lost(entry.first)) recovered |= recover(first_, entry.first);
+      if (lost(entry.second)) recovered |= recover(second_, entry.second);
+    }
+    if (recovered) plan = plan_tables(job_, first_, second_);
+    report_.problems = std::move(plan.problems);
+    report_.warnings = std::move(plan.warnings);
+    if (plan.tables.empty()) {
+      std::string message = "job " + job_.name + ": no table of nodes " + first_.name() + " and " +
+                            second_.name() + " can be synchronized";
+      if (!report_.problems.empty()) message += ": " + report_.problems.front();
+      throw Error(ExitCode::not_ready, message,
+                  "run 'tidemark check " + job_.name + "' to see every table");
+    }
+    for (TablePlan::Entry& entry : plan.tables) {
+      first_tables_.push_back({.table = std::move(entry.first)});
+      second_tables_.push_back({.table = std::move(entry.second)});
+      table_options_.push_back({.policy = entry.policy});
+    }
+  }
+
+  bool recover(Node& node, const ActiveTable& table) {
+    const std::string what = node.name() + ": " + table.spec.name;
+    if (options_.dry_run) {
+      report_.warnings.push_back("the triggers of table " + table.spec.name + " on node " +
+                                 node.name() +
+                                 " are gone or were altered; a session would make them anew and "
+                                 "compare the whole table");
+      return false;
+    }
+    write(node, [&] { capture::recover_capture(node, table); });
+    report_.recovered.push_back(what);
+    if (options_.log) {
+      options_.log->warn("{}: triggers were gone or altered, made anew; comparing the whole table",
+                         what);
+    }
+    return true;
+  }
+
+  static void load_states_of(Node& node, std::vector<CapturedTable>& tables) {
+    node.begin_read();
+    try {
+      for (CapturedTable& captured : tables) captured.state = node.load_state(captured.table);
+    } catch (...) {
+      node.rollback();
+      throw;
+    }
+    node.rollback();
+  }
+
+  void load_states() {
+    load_states_of(first_, first_tables_);
+    load_states_of(second_, second_tables_);
+  }
+
+  /// Pulls to and fro with open transactions that are rolled back at the end.
+  void rehearse() {
+    const bool first_goes_first = first_identity_.node_id < second_identity_.node_id;
+    Node& one = first_goes_first ? first_ : second_;
+    Node& other = first_goes_first ? second_ : first_;
+    one.begin_write();
+    try {
+      other.begin_write();
+      exchange();
+    } catch (...) {
+      other.rollback();
+      one.rollback();
+      throw;
+    }
+    other.rollback();
+    one.rollback();
+  }
+
+  /// The tables whose baselines differ are joined in the direction that all nodes agree on; the
+  /// others do not care. Usually that is one pull each way.
+  void exchange() {
+    if (job_.mode == Mode::backup) {
+      pull_to_second(all_tables());
+      return;
+    }
+    std::vector<std::size_t> second_joins;
+    std::vector<std::size_t> first_joins;
+    for (std::size_t i = 0; i < first_tables_.size(); ++i) {
+      (joiner(i) == compare::Joiner::second ? second_joins : first_joins).push_back(i);
+    }
+    pull_to_second(second_joins);
+    pull_to_first(all_tables());
+    pull_to_second(first_joins);
+  }
+
+  std::vector<std::size_t> all_tables() const {
+    std::vector<std::size_t> indexes(first_tables_.size());
+    for (std::size_t i = 0; i < indexes.size(); ++i) indexes[i] = i;
+    return indexes;
+  }
+
+  compare::Joiner joiner(std::size_t index) {
+    const CapturedTable& a = first_tables_[index];
+    const CapturedTable& b = second_tables_[index];
+    const bool differ = a.state.baseline != b.state.baseline;
+    return compare::choose_joiner(
+        {.baseline = a.state.baseline, .empty = differ && first_.is_empty(a.table)},
+        {.baseline = b.state.baseline, .empty = differ && second_.is_empty(b.table)});
+  }
+
+  void pull_to_second(const std::vector<std::size_t>& indexes) {
+    pull(first_, second_, first_tables_, second_tables_, indexes, report_.to_second);
+  }
+
+  void pull_to_first(const std::vector<std::size_t>& indexes) {
+    pull(second_, first_, second_tables_, first_tables_, indexes, report_.to_first);
+  }
+
+  void pull(Node& source, Node& target, std::vector<CapturedTable>& source_tables,
+            std::vector<CapturedTable>& target_tables, const std::vector<std::size_t>& indexes,
+            apply::PullReport& sum) {
+    if (indexes.empty()) return;
+    const bool to_second = &target == &second_;
+    std::vector<CapturedTable> from;
+    std::vector<CapturedTable> into;
+    std::vector<apply::TableOptions> table_options;
+    for (const std::size_t index : indexes) {
+      from.push_back(source_tables[index]);
+      into.push_back(target_tables[index]);
+      table_options.push_back(table_options_[index]);
+    }
+    apply::PullRequest request{
+        .source = source,
+        .target = target,
+        .source_tables = from,
+        .target_tables = into,
+        .options = std::move(table_options),
+        .source_id = to_second ? first_identity_.node_id : second_identity_.node_id,
+        .target_id = to_second ? second_identity_.node_id : first_identity_.node_id,
+        .source_is_first = to_second,
+        .mirror = job_.mode == Mode::backup,
+        .max_deletes = options_.ignore_delete_limit ? apply::DeleteLimit{} : job_.max_deletes,
+        .session_id = report_.session_id,
+        .job = job_.name,
+        .dry_run = options_.dry_run,
+        .rules = options_.rules,
+        .progress = options_.progress};
+    apply::PullReport report = apply::pull(request);
+    for (std::size_t i = 0; i < indexes.size(); ++i) {
+      source_tables[indexes[i]].state = std::move(from[i].state);
+      target_tables[indexes[i]].state = std::move(into[i].state);
+    }
+    add(sum, std::move(report));
+  }
+
+  static void add(apply::PullReport& sum, apply::PullReport part) {
+    for (const auto& [table, counts] : part.tables) sum.tables[table] += counts;
+    for (const auto& [table, count] : part.null_keys) sum.null_keys[table] += count;
+    std::move(part.conflicts.begin(), part.conflicts.end(), std::back_inserter(sum.conflicts));
+    sum.wrote |= part.wrote;
+  }
+
+  bool wrote() const { return report_.to_second.wrote || report_.to_first.wrote; }
+
+  /// Runs `work` in a write transaction of its own.
+  template <typename Work>
+  static void write(Node& node, const Work& work) {
+    node.begin_write();
+    try {
+      work();
+      node.commit();
+    } catch (...) {
+      node.rollback();
+      throw;
+    }
+  }
+
+  /// Each pull told its target what the source knew before; what the source learned in the other
+  /// pull, and in a backup what the target knows now, is noted here. Purging waits for it.
+  static void register_peer(Node& node, const std::vector<CapturedTable>& tables,
+                            const Identity& peer, const std::vector<CapturedTable>& peer_tables) {
+    std::vector<std::size_t> outdated;
+    node.begin_read();
+    try {
+      for (std::size_t i = 0; i < tables.size(); ++i) {
+        const auto peers = node.load_peers(tables[i].table);
+        const auto known = peers.find(peer.node_id);
+        if (known == peers.end() || known->second != peer_tables[i].state.knowledge) {
+          outdated.push_back(i);
+        }
+      }
+    } catch (...) {
+      node.rollback();
+      throw;
+    }
+    node.rollback();
+    if (outdated.empty()) return;
+    write(node, [&] {
+      for (const std::size_t i : outdated) {
+        node.save_peer(tables[i].table, peer.node_id, peer_tables[i].state.knowledge);
+      }
+    });
+  }
+
+  void purge(Node& node, std::vector<CapturedTable>& tables) const {
+    constexpr std::chrono::microseconds kInterval = std::chrono::days(1);
+    const std::int64_t now_us = node.clock_us();
+    const bool due = std::any_of(tables.begin(), tables.end(), [&](const CapturedTable& captured) {
+      return now_us - captured.state.purged_at_us >= kInterval.count();
+    });
+    if (!due) return;
+    write(node, [&] {
+      for (auto& [table, state] : tables) {
+        state = node.load_state(table);
+        std::vector<Knowledge> peers;
+        for (auto& [peer, knowledge] : node.load_peers(table)) peers.push_back(knowledge);
+        node.purge(table, state, now_us - tombstone_retention_.count(), peers);
+        state.purged_at_us = now_us;
+        node.save_state(table, state);
+      }
+    });
+  }
+
+  void count_null_keys() {
+    const bool seen = !report_.to_second.null_keys.empty() || !report_.to_first.null_keys.empty();
+    if (!seen && !wrote()) return;
+    const auto count = [this](Node& node, const std::vector<CapturedTable>& tables) {
+      for (const CapturedTable& captured : tables) {
+        const std::int64_t rows = node.count_null_keys(captured.table);
+        if (rows > 0) report_.null_keys[node.name() + ": " + captured.table.spec.name] = rows;
+      }
+    };
+    count(first_, first_tables_);
+    count(second_, second_tables_);
+  }
+
+  void log_summary() const {
+    if (!options_.log) return;
+    const PullCounts to_second = report_.to_second.total();
+    const PullCounts to_first = report_.to_first.total();
+    options_.log->info("job {}: {} and {}: {} rows to {}, {} rows to {}, {} conflicts", job_.name,
+                       first_.name(), second_.name(), to_second.changed(), second_.name(),
+                       to_first.changed(), first_.name(), to_second.conflicts + to_first.conflicts);
+    for (const std::string& problem : report_.problems) options_.log->warn("{}", problem);
+    for (const std::string& warning : report_.warnings) options_.log->warn("{}", warning);
+  }
+
+  const JobConfig& job_;
+  Node& first_;
+  Node& second_;
+  const std::chrono::microseconds tombstone_retention_;
+  const SessionOptions& options_;
+  SessionReport report_;
+  Identity first_identity_;
+  Identity second_identity_;
+  std::vector<CapturedTable> first_tables_;
+  std::vector<CapturedTable> second_tables_;
+  std::vector<apply::TableOptions> table_options_;
+};
+
+}  // namespace
+
+bool SessionReport::quarantined() const {
+  return !null_keys.empty() || to_second.total().quarantined > 0 ||
+         to_first.total().quarantined > 0;
+}
+
+SessionReport run_session(const JobConfig& job, Node& first, Node& second,
+                          std::chrono::days tombstone_retention, const SessionOptions& options) {
+  return Session(job, first, second, tombstone_retention, options).run();
+}
+
+std::vector<TableSpec> select_tables(const JobConfig& job, Node& node) {
+  std::vector<TableSpec> selected;
+  for (TableSpec& table : node.catalog()) {
+    if (!job.takes(table.name)) continue;
+    if (!table.refusal.empty()) {
+      if (!job.lists(table.name)) continue;
+      throw Error(ExitCode::not_ready,
+                  "job " + job.name + ": node " + node.name() + ": table " + table.name +
+                      " cannot take part: it " + table.refusal,
+                  "take it out of the job's tables, or change the table so that it can");
+    }
+    selected.push_back(std::move(table));
+  }
+  sort_parents_first(selected);
+  return selected;
+}
+
+TablePlan plan_tables(const JobConfig& job, Node& first, Node& second) {
+  TablePlan plan;
+  const std::vector<ActiveTable> first_active = first.active_tables();
+  const std::vector<ActiveTable> second_active = second.active_tables();
+  const std::set<std::string> names = wanted_names(job, first_active, second_active);
+  std::vector<TableSpec> order;
+  for (const std::string& name : names) {
+    const ActiveTable* here = find_table(first_active, name);
+    const ActiveTable* there = find_table(second_active, name);
+    std::string problem = obstacle(first, here, name);
+    if (problem.empty()) problem = obstacle(second, there, name);
+    if (!problem.empty()) {
+      plan.problems.push_back(std::move(problem));
+      continue;
+    }
+    const std::vector<std::string> differences = shape_differences(here->spec, there->spec);
+    for (const std::string& difference : differences) {
+      plan.problems.push_back("table " + name + " differs between nodes " + first.name() +
+                              " (here) and " + second.name() + " (there): " + difference);
+    }
+    if (differences.empty()) order.push_back(here->spec);
+  }
+  warn_of_uncaptured(job, first, names, plan.warnings);
+  warn_of_uncaptured(job, second, names, plan.warnings);
+  warn_of_cut_relations(order, plan.warnings);
+  sort_parents_first(order);
+  for (const TableSpec& spec : order) {
+    TablePlan::Entry entry{.first = *find_table(first_active, spec.name),
+                           .second = *find_table(second_active, spec.name),
+                           .policy = job.policy_of(spec.name)};
+    entry.second.spec = aligned(entry.second.spec, entry.first.spec);
+    plan.tables.push_back(std::move(entry));
+  }
+  return plan;
+}
+
+void sort_parents_first(std::vector<TableSpec>& tables) {
+  std::sort(tables.begin(), tables.end(),
+            [](const TableSpec& a, const TableSpec& b) { return a.name < b.name; });
+  std::vector<TableSpec> sorted;
+  std::set<std::string> entered;  // a cycle is broken where the walk meets it again
+  const std::function<void(const TableSpec&)> visit = [&](const TableSpec& table) {
+    if (!entered.insert(table.name).second) return;
+    for (const ForeignKeySpec& foreign_key : table.foreign_keys) {
+      const auto parent = std::find_if(tables.begin(), tables.end(), [&](const TableSpec& other) {
+        return other.name == foreign_key.parent_table;
+      });
+      if (parent != tables.end()) visit(*parent);
+    }
+    sorted.push_back(table);
+  };
+  for (const TableSpec& table : tables) visit(table);
+  tables = std::move(sorted);
+}
+
+}  // namespace tidemark::scheduler

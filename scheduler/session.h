@@ -1,7 +1,8 @@
-// A session: one exchange between the two nodes of a pair, made of one pull (backup) or two (two-way),
-// after everything that must be so has been checked.
+// A session: one exchange between the two nodes of a pair, made of one pull (backup) or two
+// (two-way), after everything that must be so has been checked.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -21,9 +22,9 @@ struct TablePlan {
     ActiveTable second;  // columns aligned with first
     Policy policy = Policy::latest;
   };
-  std::vector<Entry> tables;           // parents before children
-  std::vector<std::string> problems;   // tables that stay out of this session, one sentence each
-  std::vector<std::string> warnings;   // e.g. foreign keys that the list of tables cuts in two
+  std::vector<Entry> tables;          // parents before children
+  std::vector<std::string> problems;  // tables that stay out of this session, one sentence each
+  std::vector<std::string> warnings;  // e.g. foreign keys that the list of tables cuts in two
 };
 
 struct SessionOptions {
@@ -31,7 +32,7 @@ struct SessionOptions {
   bool ignore_delete_limit = false;  // --allow-deletes
   compare::Rules rules;
   apply::Progress progress;
-  std::string session_id;            // made up when empty
+  std::string session_id;               // made up when empty
   std::shared_ptr<spdlog::logger> log;  // may be null
 };
 
@@ -42,23 +43,28 @@ struct SessionReport {
   std::string second;
   Mode mode = Mode::two_way;
   apply::PullReport to_second;
-  apply::PullReport to_first;          // empty for a backup
-  std::vector<std::string> problems;   // tables that were left out, with the reason
+  apply::PullReport to_first;         // empty for a backup
+  std::vector<std::string> problems;  // tables that were left out, with the reason
   std::vector<std::string> warnings;
   std::vector<std::string> recovered;  // "node: table": triggers were lost and made anew
+  /// "node: table" -> rows with NULL in the key, which cannot be addressed and stay where they are.
+  std::map<std::string, std::int64_t> null_keys;
   std::int64_t started_at_us = 0;
   std::int64_t finished_at_us = 0;
 
-  bool quarantined() const;            // rows wait that cannot be held or addressed
+  bool quarantined() const;  // rows wait that cannot be held or addressed
 };
 
-/// Runs one session. Throws Error: locked (the pair is at work elsewhere), refused (identity, clock skew,
-/// deletes), not_ready (not activated, or no table can be synchronized because schemas changed).
+/// Runs one session. Throws Error: locked (the pair is at work elsewhere), refused (identity, clock
+/// skew, deletes), not_ready (not activated, or no table can be synchronized because schemas
+/// changed).
+/// Tombstones older than `tombstone_retention` that every peer knows are purged, once a day at
+/// most.
 SessionReport run_session(const JobConfig& job, Node& first, Node& second,
                           std::chrono::days tombstone_retention, const SessionOptions& options);
 
-/// The tables that `job` would take on one node, from its catalog; refused ones that were listed by name
-/// are an Error not_ready.
+/// The tables that `job` would take on one node, from its catalog; refused ones that were listed by
+/// name are an Error not_ready.
 std::vector<TableSpec> select_tables(const JobConfig& job, Node& node);
 
 /// What a session of the two would work on; changes nothing.
