@@ -339,6 +339,7 @@ class Pull {
       if (request_.mirror && !own_changes_meanwhile_[i]) {
         into.state.mirrored_sequence = into.state.sequence();
       }
+      if (into.state.purged_at_us == 0) into.state.purged_at_us = target_.clock_us();
       target_.save_state(into.table, into.state);
       target_.save_peer(into.table, request_.source_id, request_.source_tables[i].state.knowledge);
       if (counts.received != 0 || counts.changed() != 0 || counts.conflicts != 0) {

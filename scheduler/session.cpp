@@ -421,7 +421,9 @@ class Session {
         state = node.load_state(table);
         std::vector<Knowledge> peers;
         for (auto& [peer, knowledge] : node.load_peers(table)) peers.push_back(knowledge);
-        node.purge(table, state, now_us - tombstone_retention_.count(), peers);
+        if (state.purged_at_us != 0) {  // the first time there is nothing old yet
+          node.purge(table, state, now_us - tombstone_retention_.count(), peers);
+        }
         state.purged_at_us = now_us;
         node.save_state(table, state);
       }
