@@ -169,6 +169,7 @@ bool Spool::take_chunk() {
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [this] { return finished_ || (options_.concurrent && !chunks_.empty()); });
   if (error_) std::rethrow_exception(error_);
+  reading_.clear();
   position_ = 0;
   if (!chunks_.empty()) {
     reading_ = std::move(chunks_.front());
