@@ -1,1 +1,50 @@
-// Being built.
+#include "engines/registry.h"
+
+#include "engines/sqlite/open.h"
+#include "model/error.h"
+
+namespace tidemark {
+namespace {
+
+struct Engine {
+  std::string scheme;
+  std::unique_ptr<Node> (*open)(const OpenRequest&);
+  std::string (*canonical_url)(const std::string&, const std::filesystem::path&);
+};
+
+// One line for each database product.
+const std::vector<Engine>& engines() {
+  static const std::vector<Engine> kEngines = {
+      {sqlite::kScheme, sqlite::open, sqlite::canonical_url},
+  };
+  return kEngines;
+}
+
+const Engine& engine_of(const std::string& url) {
+  std::string schemes;
+  for (const Engine& engine : engines()) {
+    if (url.starts_with(engine.scheme)) return engine;
+    if (!schemes.empty()) schemes += ", ";
+    schemes += "\"" + engine.scheme + "\"";
+  }
+  throw Error(ExitCode::usage, "url \"" + url + "\" names no database that Tidemark knows",
+              "An url starts with " + schemes + ".");
+}
+
+}  // namespace
+
+std::unique_ptr<Node> open_node(const OpenRequest& request) {
+  return engine_of(request.url).open(request);
+}
+
+std::string canonical_url(const std::string& url, const std::filesystem::path& directory) {
+  return engine_of(url).canonical_url(url, directory);
+}
+
+std::vector<std::string> known_schemes() {
+  std::vector<std::string> schemes;
+  for (const Engine& engine : engines()) schemes.push_back(engine.scheme);
+  return schemes;
+}
+
+}  // namespace tidemark

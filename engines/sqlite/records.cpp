@@ -1,0 +1,207 @@
+// Conflicts and sessions.
+#include <nlohmann/json.hpp>
+
+#include "engines/sqlite/sqlite_node.h"
+#include "engines/sqlite/statement.h"
+#include "model/row_json.h"
+
+namespace tidemark::sqlite {
+namespace {
+
+using nlohmann::ordered_json;
+
+/// Older sessions are of no use to anybody.
+constexpr std::int64_t kKeptSessions = 10000;
+
+constexpr char kConflictColumns[] =
+    "id, session_id, job, found_at_us, table_name, columns, key_columns, key, type, policy, "
+    "status, "
+    "winner_node, winner_origin, winner_sequence, winner_changed_at_us, winner_inserted, "
+    "winner_row, "
+    "loser_node, loser_origin, loser_sequence, loser_changed_at_us, loser_inserted, loser_row";
+
+constexpr int kSideColumns = 6;
+
+std::vector<std::string> key_names(const Conflict& conflict) {
+  std::vector<std::string> names;
+  for (const std::size_t position : conflict.key_columns) {
+    names.push_back(conflict.columns[position]);
+  }
+  return names;
+}
+
+/// A side as its columns are stored; keeps what is bound until the statement has run.
+struct StoredSide {
+  StoredSide(const Conflict& conflict, const ConflictSide& of) : side(of) {
+    if (side.present) image = row_to_json(conflict.columns, side.row).dump();
+  }
+
+  void bind(Statement& statement, int position) const {
+    statement.bind_text(position, side.node);
+    if (side.version) {
+      statement.bind(position + 1, side.version->origin)
+          .bind(position + 2, side.version->sequence)
+          .bind(position + 3, side.version->changed_at_us)
+          .bind(position + 4, side.version->inserted ? 1 : 0);
+    }
+    if (side.present) statement.bind_text(position + 5, image);
+  }
+
+  const ConflictSide& side;
+  std::string image;
+};
+
+ConflictSide read_side(const Statement& statement, int column) {
+  ConflictSide side;
+  side.node = statement.text(column);
+  if (!statement.is_null(column + 1)) {
+    side.version = Version{.changed_at_us = statement.integer(column + 3),
+                           .origin = statement.uuid(column + 1),
+                           .sequence = statement.integer(column + 2),
+                           .inserted = statement.integer(column + 4) != 0};
+  }
+  side.present = !statement.is_null(column + 5);
+  if (side.present) {
+    std::vector<std::string> columns;
+    row_from_json(ordered_json::parse(statement.text(column + 5)), columns, side.row);
+  }
+  return side;
+}
+
+Conflict read_conflict(const Statement& statement) {
+  Conflict conflict;
+  conflict.id = statement.text(0);
+  conflict.session_id = statement.text(1);
+  conflict.job = statement.text(2);
+  conflict.found_at_us = statement.integer(3);
+  conflict.table = statement.text(4);
+  conflict.columns = ordered_json::parse(statement.text(5)).get<std::vector<std::string>>();
+  conflict.key_columns = ordered_json::parse(statement.text(6)).get<std::vector<std::size_t>>();
+  std::vector<std::string> names;
+  row_from_json(ordered_json::parse(statement.text(7)), names, conflict.key);
+  conflict.type = parse_conflict_type(statement.text(8)).value_or(ConflictType::update_differs);
+  conflict.policy = parse_policy(statement.text(9)).value_or(Policy::latest);
+  conflict.status = parse_conflict_status(statement.text(10)).value_or(ConflictStatus::resolved);
+  conflict.winner = read_side(statement, 11);
+  conflict.loser = read_side(statement, 11 + kSideColumns);
+  return conflict;
+}
+
+}  // namespace
+
+bool SqliteNode::log_conflict(const Conflict& conflict) {
+  const std::string columns = ordered_json(conflict.columns).dump();
+  const std::string key_columns = ordered_json(conflict.key_columns).dump();
+  const std::string key = row_to_json(key_names(conflict), conflict.key).dump();
+  const StoredSide winner(conflict, conflict.winner);
+  const StoredSide loser(conflict, conflict.loser);
+  Statement insert(connection_, std::string("INSERT INTO tidemark_conflict(") + kConflictColumns +
+                                    ") VALUES (" + TableSql::parameters(1, 23) +
+                                    ") ON CONFLICT (id) DO NOTHING");
+  insert.bind_text(1, conflict.id)
+      .bind_text(2, conflict.session_id)
+      .bind_text(3, conflict.job)
+      .bind(4, conflict.found_at_us)
+      .bind_text(5, conflict.table)
+      .bind_text(6, columns)
+      .bind_text(7, key_columns)
+      .bind_text(8, key)
+      .bind_text(9, to_string(conflict.type))
+      .bind_text(10, to_string(conflict.policy))
+      .bind_text(11, to_string(conflict.status));
+  winner.bind(insert, 12);
+  loser.bind(insert, 12 + kSideColumns);
+  insert.run();
+  return sqlite3_changes(connection_.handle()) > 0;
+}
+
+std::vector<Conflict> SqliteNode::conflicts() {
+  std::vector<Conflict> conflicts;
+  Statement statement(connection_, std::string("SELECT ") + kConflictColumns +
+                                       " FROM tidemark_conflict ORDER BY number");
+  while (statement.step()) conflicts.push_back(read_conflict(statement));
+  return conflicts;
+}
+
+std::int64_t SqliteNode::count_conflicts(ConflictStatus status) {
+  Statement statement(connection_, "SELECT count(*) FROM tidemark_conflict WHERE status = ?1");
+  statement.bind_text(1, to_string(status));
+  statement.step();
+  return statement.integer(0);
+}
+
+void SqliteNode::set_conflict_status(const std::string& id, ConflictStatus status) {
+  Statement update(connection_, "UPDATE tidemark_conflict SET status = ?2 WHERE id = ?1");
+  update.bind_text(1, id).bind_text(2, to_string(status)).run();
+}
+
+void SqliteNode::record_session(const SessionRecord& record) {
+  Statement insert(connection_,
+                   "INSERT INTO tidemark_session(session_id, job, mode, source, target, source_id, "
+                   "started_at_us, finished_at_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)");
+  insert.bind_text(1, record.session_id)
+      .bind_text(2, record.job)
+      .bind_text(3, record.mode)
+      .bind_text(4, record.source)
+      .bind_text(5, record.target)
+      .bind(6, record.source_id)
+      .bind(7, record.started_at_us)
+      .bind(8, record.finished_at_us)
+      .run();
+  const std::int64_t number = sqlite3_last_insert_rowid(connection_.handle());
+  Statement table(connection_,
+                  "INSERT INTO tidemark_session_table VALUES (" + TableSql::parameters(1, 9) + ")");
+  for (const auto& [name, counts] : record.tables) {
+    table.bind(1, number)
+        .bind_text(2, name)
+        .bind(3, counts.received)
+        .bind(4, counts.inserted)
+        .bind(5, counts.updated)
+        .bind(6, counts.deleted)
+        .bind(7, counts.adopted)
+        .bind(8, counts.conflicts)
+        .bind(9, counts.quarantined)
+        .run();
+  }
+  for (const char* sql : {"DELETE FROM tidemark_session WHERE number <= ?1",
+                          "DELETE FROM tidemark_session_table WHERE session_number <= ?1"}) {
+    Statement(connection_, sql).bind(1, number - kKeptSessions).run();
+  }
+}
+
+std::vector<SessionRecord> SqliteNode::sessions(std::int64_t limit) {
+  std::vector<SessionRecord> records;
+  Statement statement(connection_,
+                      "SELECT number, session_id, job, mode, source, target, source_id, "
+                      "started_at_us, finished_at_us FROM tidemark_session ORDER BY number DESC "
+                      "LIMIT ?1");
+  Statement tables(connection_,
+                   "SELECT name, received, inserted, updated, deleted, adopted, conflicts, "
+                   "quarantined FROM tidemark_session_table WHERE session_number = ?1");
+  statement.bind(1, limit);
+  while (statement.step()) {
+    SessionRecord record;
+    record.session_id = statement.text(1);
+    record.job = statement.text(2);
+    record.mode = statement.text(3);
+    record.source = statement.text(4);
+    record.target = statement.text(5);
+    record.source_id = statement.uuid(6);
+    record.started_at_us = statement.integer(7);
+    record.finished_at_us = statement.integer(8);
+    tables.bind(1, statement.integer(0));
+    while (tables.step()) {
+      record.tables[tables.text(0)] = {.received = tables.integer(1),
+                                       .inserted = tables.integer(2),
+                                       .updated = tables.integer(3),
+                                       .deleted = tables.integer(4),
+                                       .adopted = tables.integer(5),
+                                       .conflicts = tables.integer(6),
+                                       .quarantined = tables.integer(7)};
+    }
+    records.push_back(std::move(record));
+  }
+  return records;
+}
+
+}  // namespace tidemark::sqlite

@@ -1,0 +1,128 @@
+// SqliteNode is a Node that lives in one SQLite database file. Its operations are spread over
+// several sources by what they are about: sqlite_node.cpp (the node itself and its transactions),
+// activation.cpp, state.cpp, capture.cpp, reading.cpp, writing.cpp and records.cpp.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "engines/engine.h"
+#include "engines/registry.h"
+#include "engines/sqlite/catalog.h"
+#include "engines/sqlite/connection.h"
+#include "engines/sqlite/origins.h"
+#include "engines/sqlite/recent_list.h"
+#include "engines/sqlite/table_statements.h"
+
+namespace tidemark::sqlite {
+
+class SqliteNode final : public Node {
+ public:
+  SqliteNode(const OpenRequest& request, const std::filesystem::path& file);
+  ~SqliteNode() override;
+
+  const std::string& name() const override { return connection_.node_name(); }
+  Traits traits() const override;
+  std::int64_t clock_us() override;
+  std::optional<Identity> identity() override;
+  std::vector<TableSpec> catalog() override;
+  std::unique_ptr<PairLock> try_lock_pair(const NodeId& peer) override;
+
+  void begin_read() override;
+  void begin_write() override;
+  void commit() override;
+  void rollback() noexcept override;
+
+  void record_sql(std::vector<std::string>* script) override { script_ = script; }
+  void create_control_tables(const Identity& identity) override;
+  void set_identity(const Identity& identity) override;
+  void create_table(const TableSpec& like) override;
+  void install_capture(const TableSpec& table, const BaselineId& baseline) override;
+  void repair_capture(const ActiveTable& table) override;
+  void remove_capture(const ActiveTable& table) override;
+  void remove_control_tables() override;
+
+  std::vector<ActiveTable> active_tables() override;
+  TableState load_state(const ActiveTable& table) override;
+  void save_state(const ActiveTable& table, const TableState& state) override;
+  std::map<NodeId, Knowledge> load_peers(const ActiveTable& table) override;
+  void save_peer(const ActiveTable& table, const NodeId& peer, const Knowledge& knowledge) override;
+  void save_origin_name(const Identity& identity, const std::string& node_name) override;
+  std::string origin_name(const OriginId& origin) override;
+
+  bool has_pending(const ActiveTable& table) override;
+  std::pair<std::int64_t, std::int64_t> pending(const ActiveTable& table) override;
+  HarvestCounts harvest(const ActiveTable& table, TableState& state) override;
+  void touch_all(const ActiveTable& table) override;
+  std::int64_t purge(const ActiveTable& table, TableState& state, std::int64_t before_us,
+                     const std::vector<Knowledge>& peers) override;
+
+  bool is_empty(const ActiveTable& table) override;
+  std::int64_t count_rows(const ActiveTable& table) override;
+  std::int64_t count_null_keys(const ActiveTable& table) override;
+  std::unique_ptr<RowStream> changes_since(const ActiveTable& table,
+                                           const Knowledge& known) override;
+  std::unique_ptr<RowStream> all_rows(const ActiveTable& table) override;
+  LocalRow find(const ActiveTable& table, RowView key) override;
+  std::vector<Row> unique_rivals(const ActiveTable& table, RowView row) override;
+  TableDigest digest(const ActiveTable& table) override;
+
+  std::unique_ptr<Stage> make_stage(const ActiveTable& table, bool concurrent) override;
+  PullCounts apply_known(const ActiveTable& table, Stage& stage, const Knowledge& source_knowledge,
+                         ApplySink& sink) override;
+  void compare_all(const ActiveTable& table, Stage& stage, PairSink& sink) override;
+  std::optional<Refusal> put_row(const ActiveTable& table, RowView key, RowView row) override;
+  void put_version(const ActiveTable& table, RowView key, bool present,
+                   const std::optional<Version>& version) override;
+  std::optional<Refusal> write_as_local_change(const ActiveTable& table, RowView key,
+                                               RowView row) override;
+  void touch(const ActiveTable& table, RowView key) override;
+
+  bool log_conflict(const Conflict& conflict) override;
+  std::vector<Conflict> conflicts() override;
+  std::int64_t count_conflicts(ConflictStatus status) override;
+  void set_conflict_status(const std::string& id, ConflictStatus status) override;
+  void record_session(const SessionRecord& record) override;
+  std::vector<SessionRecord> sessions(std::int64_t limit) override;
+
+ private:
+  // Activation.
+  void define(const std::string& sql);
+  void drop(const char* type, const std::string& name);
+  std::set<std::string> control_tables();
+  std::int64_t free_table_id();
+  void create_objects(const CatalogTable& table, std::int64_t id);
+  void drop_triggers(std::int64_t id);
+  CatalogTable require_table(const std::string& name);
+  OriginId own_origin();
+
+  // State.
+  Knowledge load_knowledge(const char* table, std::int64_t table_id);
+  void save_knowledge(const char* table, std::int64_t table_id, const Knowledge& knowledge);
+
+  // Rows.
+  TableStatements& statements(const ActiveTable& table);
+  void write_version(TableStatements& table, RowView key, const VersionRecord& version);
+  VersionRecord to_record(const Version& version, bool present);
+  Version to_version(const VersionRecord& record);
+  std::optional<VersionRecord> find_version(TableStatements& table, RowView key);
+  void flush_recent_lists();
+  void forget_transaction() noexcept;
+
+  Connection connection_;
+  Origins origins_;
+  std::map<std::int64_t, std::unique_ptr<TableStatements>> statements_;
+  std::vector<std::string>* script_ = nullptr;
+  bool write_ahead_log_ = false;
+  bool removes_lock_file_ =
+      false;  // once the transaction that removed the control tables is committed
+};
+
+/// The file that an url names, absolute and with symbolic links resolved. Throws Error usage.
+std::filesystem::path file_of_url(const std::string& url, const std::filesystem::path& directory);
+
+}  // namespace tidemark::sqlite

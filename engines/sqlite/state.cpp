@@ -1,0 +1,122 @@
+// What a node knows of its tables and of its peers.
+#include "engines/sqlite/sqlite_node.h"
+#include "engines/sqlite/statement.h"
+
+namespace tidemark::sqlite {
+
+Knowledge SqliteNode::load_knowledge(const char* table, std::int64_t table_id) {
+  Knowledge knowledge;
+  Statement statement(
+      connection_, std::string("SELECT origin, sequence FROM ") + table + " WHERE table_id = ?1");
+  statement.bind(1, table_id);
+  while (statement.step()) {
+    knowledge.raise(origins_.origin(statement.integer(0)), statement.integer(1));
+  }
+  return knowledge;
+}
+
+void SqliteNode::save_knowledge(const char* table, std::int64_t table_id,
+                                const Knowledge& knowledge) {
+  const Knowledge stored = load_knowledge(table, table_id);
+  if (stored == knowledge) return;
+  Statement put(connection_, std::string("INSERT INTO ") + table +
+                                 " VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET sequence = "
+                                 "excluded.sequence");
+  for (const auto& [origin, sequence] : knowledge.entries()) {
+    if (stored.of(origin) == sequence) continue;
+    put.bind(1, table_id).bind(2, origins_.number(origin)).bind(3, sequence).run();
+  }
+  Statement remove(connection_,
+                   std::string("DELETE FROM ") + table + " WHERE table_id = ?1 AND origin = ?2");
+  for (const auto& [origin, sequence] : stored.entries()) {
+    if (knowledge.of(origin)) continue;
+    remove.bind(1, table_id).bind(2, origins_.number(origin)).run();
+  }
+}
+
+TableState SqliteNode::load_state(const ActiveTable& table) {
+  TableState state;
+  state.origin = own_origin();
+  state.knowledge = load_knowledge("tidemark_knowledge", table.id);
+  state.knowledge.raise(state.origin, 0);
+  state.forgotten = load_knowledge("tidemark_forgotten", table.id);
+  Statement row(
+      connection_,
+      "SELECT baseline, clock_floor_us, mirrored_sequence FROM tidemark_table WHERE id = ?1");
+  row.bind(1, table.id);
+  if (!row.step()) {
+    throw Error(ExitCode::not_ready,
+                "node " + name() + ": table " + table.spec.name + " is not activated",
+                "Run 'tidemark activate'.");
+  }
+  state.baseline = row.uuid(0);
+  state.clock_floor_us = row.integer(1);
+  state.mirrored_sequence = row.integer(2);
+  Statement seen(connection_, "SELECT baseline FROM tidemark_baseline_seen WHERE table_id = ?1");
+  seen.bind(1, table.id);
+  while (seen.step()) state.baselines_seen.insert(seen.uuid(0));
+  return state;
+}
+
+void SqliteNode::save_state(const ActiveTable& table, const TableState& state) {
+  const TableState stored = load_state(table);
+  save_knowledge("tidemark_knowledge", table.id, state.knowledge);
+  save_knowledge("tidemark_forgotten", table.id, state.forgotten);
+  if (stored.baseline != state.baseline || stored.clock_floor_us != state.clock_floor_us ||
+      stored.mirrored_sequence != state.mirrored_sequence) {
+    Statement update(connection_,
+                     "UPDATE tidemark_table SET baseline = ?2, clock_floor_us = ?3, "
+                     "mirrored_sequence = ?4 WHERE id = ?1");
+    update.bind(1, table.id)
+        .bind(2, state.baseline)
+        .bind(3, state.clock_floor_us)
+        .bind(4, state.mirrored_sequence)
+        .run();
+  }
+  if (stored.baselines_seen == state.baselines_seen) return;
+  Statement(connection_, "DELETE FROM tidemark_baseline_seen WHERE table_id = ?1")
+      .bind(1, table.id)
+      .run();
+  Statement insert(connection_, "INSERT INTO tidemark_baseline_seen VALUES (?1, ?2)");
+  for (const BaselineId& baseline : state.baselines_seen) {
+    insert.bind(1, table.id).bind(2, baseline).run();
+  }
+}
+
+std::map<NodeId, Knowledge> SqliteNode::load_peers(const ActiveTable& table) {
+  std::map<NodeId, Knowledge> peers;
+  Statement statement(
+      connection_,
+      "SELECT peer, origin, sequence FROM tidemark_peer_knowledge WHERE table_id = ?1");
+  statement.bind(1, table.id);
+  while (statement.step()) {
+    Knowledge& knowledge = peers[statement.uuid(0)];
+    if (statement.integer(1) == 0) continue;
+    knowledge.raise(origins_.origin(statement.integer(1)), statement.integer(2));
+  }
+  return peers;
+}
+
+void SqliteNode::save_peer(const ActiveTable& table, const NodeId& peer,
+                           const Knowledge& knowledge) {
+  const auto peers = load_peers(table);
+  const auto stored = peers.find(peer);
+  if (stored != peers.end() && stored->second == knowledge) return;
+  Statement(connection_, "DELETE FROM tidemark_peer_knowledge WHERE table_id = ?1 AND peer = ?2")
+      .bind(1, table.id)
+      .bind(2, peer)
+      .run();
+  Statement insert(connection_, "INSERT INTO tidemark_peer_knowledge VALUES (?1, ?2, ?3, ?4)");
+  insert.bind(1, table.id).bind(2, peer).bind(3, 0).bind(4, 0).run();
+  for (const auto& [origin, sequence] : knowledge.entries()) {
+    insert.bind(1, table.id).bind(2, peer).bind(3, origins_.number(origin)).bind(4, sequence).run();
+  }
+}
+
+void SqliteNode::save_origin_name(const Identity& identity, const std::string& node_name) {
+  origins_.save_name(identity, node_name);
+}
+
+std::string SqliteNode::origin_name(const OriginId& origin) { return origins_.name(origin); }
+
+}  // namespace tidemark::sqlite

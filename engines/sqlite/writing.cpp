@@ -1,0 +1,255 @@
+// Writing rows and versions on a target.
+#include <cassert>
+
+#include "engines/spool.h"
+#include "engines/sqlite/sqlite_node.h"
+#include "engines/sqlite/statement.h"
+
+namespace tidemark::sqlite {
+namespace {
+
+RowStream& rows_of(Stage& stage) {
+  auto* spool = dynamic_cast<Spool*>(&stage);
+  assert(spool && "the stage was made by another engine");
+  return *spool;
+}
+
+bool same_row(const ChangedRow& a, const ChangedRow& b) {
+  return a.present == b.present && identical(a.row, b.row);
+}
+
+}  // namespace
+
+std::unique_ptr<Stage> SqliteNode::make_stage(const ActiveTable& table, bool concurrent) {
+  Spool::Options options;
+  options.concurrent = concurrent;
+  return std::make_unique<Spool>(table.spec.key, options);
+}
+
+/// Writes staged rows one after the other, version first: the version decides whether the row may
+/// be written at all.
+class KnownApplier {
+ public:
+  KnownApplier(SqliteNode& node, Connection& connection, Origins& origins, TableStatements& table,
+               const ActiveTable& active, const KnownSequences& source_knowledge, ApplySink& sink)
+      : node_(node),
+        connection_(connection),
+        origins_(origins),
+        table_(table),
+        active_(active),
+        sink_(sink),
+        key_size_(static_cast<int>(table.spec.key.size())),
+        column_count_(static_cast<int>(table.spec.columns.size())),
+        upsert_version_(connection, table.sql.upsert_version_if_known()) {
+    overwrite_.source_knowledge = &source_knowledge;
+    Statement any(connection_, "SELECT EXISTS (SELECT 1 FROM " + version_table(table.id) + ")");
+    any.step();
+    has_versions_ = any.integer(0) != 0;
+  }
+
+  PullCounts apply(RowStream& staged) {
+    ChangedRow incoming;
+    while (staged.next(incoming)) {
+      ++counts_.received;
+      apply_one(incoming);
+    }
+    return counts_;
+  }
+
+ private:
+  void apply_one(const ChangedRow& incoming) {
+    if (incoming.revert) {
+      ask(incoming);
+    } else if (incoming.version) {
+      apply_version(incoming);
+    } else {
+      apply_unversioned(incoming);
+    }
+  }
+
+  void ask(const ChangedRow& incoming) {
+    sink_.compare(incoming, node_.find(active_, incoming.key));
+    has_versions_ = true;  // the sink may have written some
+  }
+
+  void apply_unversioned(const ChangedRow& incoming) {
+    if (has_versions_ && node_.find(active_, incoming.key).version) {
+      ask(incoming);
+      return;
+    }
+    if (const auto refusal = write_row(incoming)) sink_.refused(incoming, *refusal);
+  }
+
+  void apply_version(const ChangedRow& incoming) {
+    const VersionRecord record = record_of(incoming);
+    overwrite_.incoming = record;
+    overwrite_.replaced.reset();
+    upsert_version_.bind_row(1, incoming.key)
+        .bind(key_size_ + 1, record.changed_at_us)
+        .bind(key_size_ + 2, record.origin)
+        .bind(key_size_ + 3, record.sequence)
+        .bind(key_size_ + 4, record.flags)
+        .bind_pointer(key_size_ + 5, &overwrite_, Overwrite::kType)
+        .run();
+    if (sqlite3_changes(connection_.handle()) == 0) {
+      if (overwrite_.replaced->same_change(record)) return;  // it came by another way
+      ask(incoming);
+      return;
+    }
+    if (const auto refusal = write_row(incoming)) {
+      restore_version(incoming.key);
+      sink_.refused(incoming, *refusal);
+      has_versions_ = true;
+      return;
+    }
+    has_versions_ = true;
+    table_.recent.add(incoming.key, record.origin, record.sequence);
+  }
+
+  VersionRecord record_of(const ChangedRow& incoming) {
+    const Version& version = *incoming.version;
+    // Neighbours in a stream mostly come from one origin.
+    if (version.origin != last_origin_ || last_number_ == 0) {
+      last_origin_ = version.origin;
+      last_number_ = origins_.number(version.origin);
+    }
+    return {.changed_at_us = version.changed_at_us,
+            .origin = last_number_,
+            .sequence = version.sequence,
+            .flags = (incoming.present ? 0 : VersionRecord::kDeleted) |
+                     (version.inserted ? VersionRecord::kInserted : 0)};
+  }
+
+  void restore_version(RowView key) {
+    if (!overwrite_.replaced) {
+      table_.delete_version().bind_row(1, key).run();
+      return;
+    }
+    table_.put_version()
+        .bind_row(1, key)
+        .bind(key_size_ + 1, overwrite_.replaced->changed_at_us)
+        .bind(key_size_ + 2, overwrite_.replaced->origin)
+        .bind(key_size_ + 3, overwrite_.replaced->sequence)
+        .bind(key_size_ + 4, overwrite_.replaced->flags)
+        .run();
+  }
+
+  std::optional<Refusal> write_row(const ChangedRow& incoming) {
+    if (!incoming.present) {
+      table_.delete_row().bind_row(1, incoming.key).run();
+      counts_.deleted += sqlite3_changes(connection_.handle());
+      return std::nullopt;
+    }
+    Counter updates;
+    auto refusal = table_.upsert_row()
+                       .bind_row(1, incoming.row)
+                       .bind_pointer(column_count_ + 1, &updates, Counter::kType)
+                       .run_or_refuse();
+    if (!refusal) ++(updates.count > 0 ? counts_.updated : counts_.inserted);
+    return refusal;
+  }
+
+  SqliteNode& node_;
+  Connection& connection_;
+  Origins& origins_;
+  TableStatements& table_;
+  const ActiveTable& active_;
+  ApplySink& sink_;
+  const int key_size_;
+  const int column_count_;
+  Statement upsert_version_;
+  Overwrite overwrite_;
+  OriginId last_origin_;
+  std::int64_t last_number_ = 0;
+  bool has_versions_ = false;
+  PullCounts counts_;
+};
+
+PullCounts SqliteNode::apply_known(const ActiveTable& table, Stage& stage,
+                                   const Knowledge& source_knowledge, ApplySink& sink) {
+  const KnownSequences known = origins_.numbered(source_knowledge);
+  KnownApplier applier(*this, connection_, origins_, statements(table), table, known, sink);
+  return applier.apply(rows_of(stage));
+}
+
+void SqliteNode::compare_all(const ActiveTable& table, Stage& stage, PairSink& sink) {
+  RowStream& staged = rows_of(stage);
+  const std::unique_ptr<RowStream> here = all_rows(table);
+  const KeyOrder order(table.spec);
+  ChangedRow incoming;
+  ChangedRow local;
+  bool has_incoming = staged.next(incoming);
+  bool has_local = here->next(local);
+  while (has_incoming || has_local) {
+    std::weak_ordering side = std::weak_ordering::less;
+    if (!has_incoming) {
+      side = std::weak_ordering::greater;
+    } else if (has_local) {
+      side = order.compare(incoming.key, local.key);
+    }
+    if (side < 0) {
+      sink.pair(&incoming, nullptr, !incoming.present);
+    } else if (side > 0) {
+      sink.pair(nullptr, &local, !local.present);
+    } else {
+      sink.pair(&incoming, &local, same_row(incoming, local));
+    }
+    if (side <= 0) has_incoming = staged.next(incoming);
+    if (side >= 0) has_local = here->next(local);
+  }
+}
+
+std::optional<Refusal> SqliteNode::put_row(const ActiveTable& table, RowView key, RowView row) {
+  TableStatements& kept = statements(table);
+  if (row.empty()) {
+    kept.delete_row().bind_row(1, key).run();
+    return std::nullopt;
+  }
+  Counter updates;
+  return kept.upsert_row()
+      .bind_row(1, row)
+      .bind_pointer(static_cast<int>(row.size()) + 1, &updates, Counter::kType)
+      .run_or_refuse();
+}
+
+void SqliteNode::put_version(const ActiveTable& table, RowView key, bool present,
+                             const std::optional<Version>& version) {
+  TableStatements& kept = statements(table);
+  if (!version) {
+    kept.delete_version().bind_row(1, key).run();
+    return;
+  }
+  const VersionRecord record = to_record(*version, present);
+  const int next = static_cast<int>(key.size()) + 1;
+  kept.put_version()
+      .bind_row(1, key)
+      .bind(next, record.changed_at_us)
+      .bind(next + 1, record.origin)
+      .bind(next + 2, record.sequence)
+      .bind(next + 3, record.flags)
+      .run();
+  kept.recent.add(key, record.origin, record.sequence);
+}
+
+std::optional<Refusal> SqliteNode::write_as_local_change(const ActiveTable& table, RowView key,
+                                                         RowView row) {
+  TableStatements& kept = statements(table);
+  std::int64_t operation = Stamp::kDelete;
+  if (row.empty()) {
+    kept.delete_row().bind_row(1, key).run();
+  } else {
+    Counter updates;
+    const auto refusal =
+        kept.upsert_row()
+            .bind_row(1, row)
+            .bind_pointer(static_cast<int>(row.size()) + 1, &updates, Counter::kType)
+            .run_or_refuse();
+    if (refusal) return refusal;
+    operation = updates.count > 0 ? Stamp::kUpdate : Stamp::kInsert;
+  }
+  // Triggers are off here, so the change is logged by hand.
+  kept.append_log().bind_row(1, key).bind(static_cast<int>(key.size()) + 1, operation).run();
+  return std::nullopt;
+}
+
+}  // namespace tidemark::sqlite
