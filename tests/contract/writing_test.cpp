@@ -1,6 +1,7 @@
 // Staging, applying, comparing, single writes, and the records of a session.
 #include "tests/contract/contract.h"
 
+#include <functional>
 #include <stdexcept>
 #include <thread>
 
