@@ -224,6 +224,7 @@ void SqliteNode::remove_control_tables() {
 
 std::vector<ActiveTable> SqliteNode::active_tables() {
   std::vector<ActiveTable> tables;
+  if (!identity()) return tables;
   {
     Statement list(connection_, "SELECT id, name, shape FROM tidemark_table ORDER BY name");
     while (list.step()) {

@@ -257,7 +257,7 @@ std::string TableSql::harvest_version() const {
   return "INSERT INTO " + version_table(id_) + "(" + control_key() + ", " + kVersionColumns +
          ") VALUES (" + parameters(6, key) + ", max(?3, ?1), ?2, ?4, ?5) ON CONFLICT (" +
          control_key() +
-         ") DO UPDATE SET changed_at_us = max(excluded.changed_at_us, changed_at_us + 1), origin = "
+         ") DO UPDATE SET changed_at_us = max(?3, changed_at_us + 1), origin = "
          "excluded.origin, sequence = excluded.sequence, flags = excluded.flags | CASE WHEN origin "
          "= "
          "?2 AND flags = 2 AND excluded.flags = 0 THEN 2 ELSE 0 END";
