@@ -4,7 +4,8 @@ import sys
 import threading
 import time
 
-from support import (SHOP, Ledger, Writers, compare_images, connect, health, main, moved, require, require_equal, test)
+from support import (SHOP, SHOP_WITH_FOREIGN_KEYS, Ledger, Writers, compare_images, connect, health, main,
+                     moved, require, require_equal, test)
 
 T = "CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT);"
 
@@ -84,8 +85,8 @@ def test_sessions_of_different_pairs_do_not_exclude_each_other(lab):
     lab.require_settled()
 
 
-def writers_and_sessions(lab, wal_of, seconds, per_node=2):
-    nodes = [lab.node(n, SHOP, wal=w) for n, w in wal_of.items()]
+def writers_and_sessions(lab, wal_of, seconds, per_node=2, schema=SHOP):
+    nodes = [lab.node(n, schema, wal=w) for n, w in wal_of.items()]
     for i in range(1, len(nodes)):
         lab.job("j%d" % i, [nodes[0], nodes[i]])
     lab.activate()
@@ -118,6 +119,11 @@ def test_writers_and_sessions_rollback_journal(lab):
 @test
 def test_writers_and_sessions_star_of_both_kinds(lab):
     writers_and_sessions(lab, {"hub": True, "s1": False, "s2": True, "s3": False}, 60 if lab.long else 10, 1)
+
+
+@test
+def test_writers_and_sessions_with_foreign_keys(lab):
+    writers_and_sessions(lab, {"a": True, "b": False}, 60 if lab.long else 6, 1, SHOP_WITH_FOREIGN_KEYS)
 
 
 @test

@@ -9,7 +9,8 @@ import sqlite3
 import sys
 import time
 
-from support import (SHOP, Ledger, Writers, compare_images, connect, health, main, moved, require, require_equal, test)
+from support import (SHOP, SHOP_WITH_FOREIGN_KEYS, Ledger, Writers, compare_images, connect, final_tokens, health, main,
+                     moved, require, require_equal, test)
 
 T = "CREATE TABLE t(id INTEGER PRIMARY KEY, batch INTEGER, v TEXT);"
 
@@ -81,6 +82,14 @@ def test_kill_two_way_sessions_rollback_journal(lab):
 
 
 @test
+def test_kill_sessions_of_tables_with_foreign_keys(lab):
+    nodes = [lab.node(n, SHOP_WITH_FOREIGN_KEYS, wal=n == "a") for n in "ab"]
+    lab.job("ab", nodes)
+    lab.activate()
+    kill_sessions(lab, nodes, Ledger(), 150 if lab.long else 30)
+
+
+@test
 def test_kill_sessions_of_a_ring(lab):
     nodes = [lab.node(n, SHOP, wal=n != "b") for n in "abc"]
     for x, y in ("ab", "bc", "ca"):
@@ -144,14 +153,9 @@ def test_kill_backups_and_first_copies(lab):
                     b.sql("UPDATE line SET what = 'edited on the backup' WHERE order_id %% 50 = %d" % lab.rng.randrange(50))
         lab.sync()
         lab.require_settled()
-        found = ledger.judge(ledger_tokens(b), [])[1]
+        found = ledger.judge(final_tokens(b.path), [])[1]
         require_equal(found, [], "the ledger of the source against the backup")
         lab.note("%d kills" % killer.killed)
-
-
-def ledger_tokens(node):
-    from support import final_tokens
-    return final_tokens(node.path)
 
 
 @test

@@ -96,6 +96,16 @@ def test_s01_replace_victims_are_deleted_on_the_other_node(lab):
 
 
 @test
+def test_s01_victims_of_a_rowid_written_by_name(lab):
+    """A table with another key still has rowids, and REPLACE evicts whoever has the rowid."""
+    a, b = started_pair(lab, "CREATE TABLE t(k TEXT PRIMARY KEY, v);", "INSERT INTO t VALUES ('a', 1), ('b', 2), ('c', 3);")
+    a.sql("INSERT OR REPLACE INTO t(rowid, k, v) VALUES (1, 'new', 'evicts a');"
+          "UPDATE OR REPLACE t SET rowid = 2 WHERE k = 'c';")
+    settle(lab)
+    require_equal(b.rows("SELECT k FROM t ORDER BY k"), [("c",), ("new",)], "rows on b")
+
+
+@test
 def test_s01_a_victim_that_the_other_node_changed_is_a_conflict_and_not_lost(lab):
     a, b = started_pair(lab, USERS, THREE)
     b.sql("UPDATE users SET name = 'changed on b' WHERE id = 1")
@@ -346,6 +356,37 @@ def test_s10_keys_of_different_storage_classes_stay_different_rows(lab):
     require_equal(a.rows("SELECT k, v FROM typeless WHERE k IN (1, '1', x'31', '2') ORDER BY typeof(k), k"),
                   [("1", "text one"), ("2", "integer one")], "keys that look alike")
     require_equal(lab.conflicts(), [], "conflicts between rows that are not the same")
+
+
+@test
+def test_s10_two_nodes_with_strange_keys_meet_for_the_first_time(lab):
+    """Both hold data, so every key is compared in the order of keys, which both sides must agree on."""
+    schema = """CREATE TABLE p(k PRIMARY KEY, v); CREATE TABLE w(k PRIMARY KEY, v) WITHOUT ROWID;
+                CREATE TABLE n(k TEXT COLLATE NOCASE PRIMARY KEY, v); CREATE TABLE r(k TEXT COLLATE RTRIM PRIMARY KEY, v);
+                CREATE TABLE x(k TEXT PRIMARY KEY, v); CREATE TABLE f(k REAL PRIMARY KEY, v); CREATE TABLE b(k BLOB, v INT,
+                PRIMARY KEY(v, k)); CREATE TABLE c(a TEXT COLLATE NOCASE, b, v, PRIMARY KEY(b, a)) WITHOUT ROWID;"""
+    numbers = [0, 1, -1, 2**53, 2**53 + 1, float(2**53), 2**63 - 1, float(2**63), -2**63, float(-2**63), -2**63 + 1,
+               0.5, -0.5, 1e300, -1e300, float("inf"), float("-inf"), 2**62, float(2**62), 2**62 + 1, 1e-320]
+    texts = ["", "a", "A", "a ", "a  b", "ab", "aB", "Z", "z", "[", "_", "É", "é", "\x00", "a\x00", "a\x00b", "0", "1",
+             "\U0001f600", "\uffff", " ", "  ", "@", "`", "{"]
+    blobs = [b"", b"\x00", b"\xff", b"a", b"A", b"1", bytes(range(50))]
+    a, b = lab.pair(schema)
+    for node, rng in ((a, lab.rng), (b, lab.rng)):
+        connection = connect(node.path)
+        for table in user_tables(connection):
+            for value in numbers + texts + blobs:
+                if rng.random() < 0.7:
+                    marks = (value, 0) if table == "b" else (value, value, "v") if table == "c" else (value, "v")
+                    connection.execute("INSERT OR IGNORE INTO %s VALUES (%s)" % (table, ", ".join("?" * len(marks))), marks)
+        connection.close()
+    union = {t: len(set(a.rows("SELECT k FROM %s" % t)) | set(b.rows("SELECT k FROM %s" % t))) for t in "xwp"}
+    lab.activate()
+    lab.sync()
+    lab.require_settled()
+    require_equal(a.value("SELECT count(*) FROM x"), union["x"], "rows after the first session")
+    a.sql("DELETE FROM w; DELETE FROM n WHERE k > 'b'")
+    lab.sync("--allow-deletes")
+    lab.require_settled()
 
 
 @test
