@@ -23,11 +23,11 @@ std::string key_definitions(const TableSpec& spec, bool primary) {
   for (std::size_t i = 0; i < spec.key.size(); ++i) {
     const ColumnSpec& column = spec.columns[spec.key[i]];
     if (i > 0) text += ", ";
-    text += "k" + std::to_string(i + 1);
+    text.append("k").append(std::to_string(i + 1));
     const std::string_view type = type_name(affinity_of(column.declared_type, spec.strict));
-    if (!type.empty()) text += " " + std::string(type);
+    if (!type.empty()) text.append(" ").append(type);
     if (column.collation != Collation::binary) {
-      text += " COLLATE " + std::string(collation_name(column.collation));
+      text.append(" COLLATE ").append(collation_name(column.collation));
     }
   }
   if (primary && spec.integer_key) text += " PRIMARY KEY";

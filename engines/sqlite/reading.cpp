@@ -90,7 +90,8 @@ std::vector<Row> SqliteNode::unique_rivals(const ActiveTable& table, RowView row
   // The columns of `row` stand in the session's order, those of an index in the catalog's.
   const auto parameter_of = [&kept](const std::string& column) {
     for (std::size_t i = 0; i < kept.spec.columns.size(); ++i) {
-      if (kept.spec.columns[i].name == column) return "?" + std::to_string(i + 1);
+      if (kept.spec.columns[i].name == column)
+        return TableSql::parameters(static_cast<int>(i) + 1, 1);
     }
     return std::string("NULL");
   };

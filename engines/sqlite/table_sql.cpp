@@ -30,8 +30,12 @@ std::string joined(std::size_t count, const std::string& separator, Part part) {
   return text;
 }
 
-std::string parameter(std::size_t position) { return "?" + std::to_string(position); }
-std::string control_column(std::size_t index) { return "k" + std::to_string(index + 1); }
+std::string parameter(std::size_t position) {
+  return std::string("?").append(std::to_string(position));
+}
+std::string control_column(std::size_t index) {
+  return std::string("k").append(std::to_string(index + 1));
+}
 
 constexpr char kVersionColumns[] = "changed_at_us, origin, sequence, flags";
 
@@ -247,7 +251,7 @@ std::string TableSql::select_log() const {
          ", max(stamp) AS newest, max(CASE WHEN stamp & 3 <> 3 THEN stamp END) AS newest_sure, "
          "max(stamp & 3 = 1) AS inserted, count(*) AS entries FROM " +
          log_table(id_) + (has_null.empty() ? "" : " WHERE NOT (" + has_null + ")") + " GROUP BY " +
-         control_key() + ") AS l ORDER BY " + control_key("l.");
+         control_key() + ") AS l";
 }
 
 std::string TableSql::harvest_version() const {
