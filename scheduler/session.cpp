@@ -249,20 +249,27 @@ class Session {
     return true;
   }
 
-  static void load_states_of(Node& node, std::vector<CapturedTable>& tables) {
+  /// Loads the states and says which tables are empty: a change that waits in the log, be it a
+  /// delete, counts as content.
+  static std::vector<bool> load_states_of(Node& node, std::vector<CapturedTable>& tables) {
+    std::vector<bool> empty;
     node.begin_read();
     try {
-      for (CapturedTable& captured : tables) captured.state = node.load_state(captured.table);
+      for (CapturedTable& captured : tables) {
+        captured.state = node.load_state(captured.table);
+        empty.push_back(!node.has_pending(captured.table) && node.is_empty(captured.table));
+      }
     } catch (...) {
       node.rollback();
       throw;
     }
     node.rollback();
+    return empty;
   }
 
   void load_states() {
-    load_states_of(first_, first_tables_);
-    load_states_of(second_, second_tables_);
+    first_empty_ = load_states_of(first_, first_tables_);
+    second_empty_ = load_states_of(second_, second_tables_);
   }
 
   /// Pulls to and fro with open transactions that are rolled back at the end.
@@ -306,13 +313,10 @@ class Session {
     return indexes;
   }
 
-  compare::Joiner joiner(std::size_t index) {
-    const CapturedTable& a = first_tables_[index];
-    const CapturedTable& b = second_tables_[index];
-    const bool differ = a.state.baseline != b.state.baseline;
+  compare::Joiner joiner(std::size_t index) const {
     return compare::choose_joiner(
-        {.baseline = a.state.baseline, .empty = differ && first_.is_empty(a.table)},
-        {.baseline = b.state.baseline, .empty = differ && second_.is_empty(b.table)});
+        {.baseline = first_tables_[index].state.baseline, .empty = first_empty_[index]},
+        {.baseline = second_tables_[index].state.baseline, .empty = second_empty_[index]});
   }
 
   void pull_to_second(const std::vector<std::size_t>& indexes) {
@@ -464,6 +468,8 @@ class Session {
   Identity second_identity_;
   std::vector<CapturedTable> first_tables_;
   std::vector<CapturedTable> second_tables_;
+  std::vector<bool> first_empty_;  // before the session
+  std::vector<bool> second_empty_;
   std::vector<apply::TableOptions> table_options_;
 };
 
