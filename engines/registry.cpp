@@ -10,12 +10,15 @@ struct Engine {
   std::string scheme;
   std::unique_ptr<Node> (*open)(const OpenRequest&);
   std::string (*canonical_url)(const std::string&, const std::filesystem::path&);
+  bool (*is_missing)(const std::string&, const std::filesystem::path&);
+  void (*create_database)(const std::string&, const std::filesystem::path&);
 };
 
 // One line for each database product.
 const std::vector<Engine>& engines() {
   static const std::vector<Engine> kEngines = {
-      {sqlite::kScheme, sqlite::open, sqlite::canonical_url},
+      {sqlite::kScheme, sqlite::open, sqlite::canonical_url, sqlite::is_missing,
+       sqlite::create_database},
   };
   return kEngines;
 }
@@ -39,6 +42,14 @@ std::unique_ptr<Node> open_node(const OpenRequest& request) {
 
 std::string canonical_url(const std::string& url, const std::filesystem::path& directory) {
   return engine_of(url).canonical_url(url, directory);
+}
+
+bool is_missing(const std::string& url, const std::filesystem::path& directory) {
+  return engine_of(url).is_missing(url, directory);
+}
+
+void create_database(const std::string& url, const std::filesystem::path& directory) {
+  engine_of(url).create_database(url, directory);
 }
 
 std::vector<std::string> known_schemes() {

@@ -13,8 +13,8 @@ namespace tidemark {
 
 struct OpenRequest {
   std::string node_name;
-  std::string url;                   // "sqlite:shop.db", "sqlite:///var/lib/shop.db"
-  std::filesystem::path directory;   // where relative paths start
+  std::string url;                  // "sqlite:shop.db", "sqlite:///var/lib/shop.db"
+  std::filesystem::path directory;  // where relative paths start
   std::chrono::milliseconds lock_timeout = std::chrono::seconds(10);
   bool read_only = false;
 };
@@ -22,8 +22,15 @@ struct OpenRequest {
 /// Throws Error unreachable (no such file, not a database, no permission) or usage (the url).
 std::unique_ptr<Node> open_node(const OpenRequest& request);
 
-/// Two urls with one result are one database. Throws Error usage for a url that no engine takes; does
-/// not touch the database.
+/// True if there is nothing where the url points and create_database() could make something.
+bool is_missing(const std::string& url, const std::filesystem::path& directory);
+
+/// Makes an empty database that only its owner may read. Throws Error unreachable when it cannot,
+/// and when there is one already.
+void create_database(const std::string& url, const std::filesystem::path& directory);
+
+/// Two urls with one result are one database. Throws Error usage for a url that no engine takes;
+/// does not touch the database.
 std::string canonical_url(const std::string& url, const std::filesystem::path& directory);
 
 /// "sqlite:", for messages.

@@ -1,5 +1,12 @@
 #include "engines/sqlite/open.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
 #include "engines/sqlite/sqlite_node.h"
 #include "model/error.h"
 
@@ -27,6 +34,23 @@ std::filesystem::path file_of_url(const std::string& url, const std::filesystem:
 
 std::unique_ptr<Node> open(const OpenRequest& request) {
   return std::make_unique<SqliteNode>(request, file_of_url(request.url, request.directory));
+}
+
+bool is_missing(const std::string& url, const std::filesystem::path& directory) {
+  struct stat status {};
+  return stat(file_of_url(url, directory).c_str(), &status) != 0 && errno == ENOENT;
+}
+
+void create_database(const std::string& url, const std::filesystem::path& directory) {
+  const std::filesystem::path file = file_of_url(url, directory);
+  // To SQLite a file of 0 bytes is an empty database.
+  const int descriptor = ::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (descriptor < 0) {
+    throw Error(ExitCode::unreachable,
+                "cannot make the database " + file.string() + ": " + std::strerror(errno),
+                "Check that the folder exists and may be written, or correct the url.");
+  }
+  ::close(descriptor);
 }
 
 std::string canonical_url(const std::string& url, const std::filesystem::path& directory) {
