@@ -1,0 +1,266 @@
+#include <algorithm>
+#include <map>
+#include <optional>
+
+#include "cli/commands.h"
+#include "cli/conflict_book.h"
+#include "cli/context.h"
+#include "cli/interrupt.h"
+#include "cli/json.h"
+#include "cli/session_text.h"
+#include "cli/text.h"
+#include "cli/time_text.h"
+
+namespace tidemark::cli {
+namespace {
+
+using scheduler::JobConfig;
+using scheduler::Mode;
+
+struct TableStatus {
+  TableState state;
+  std::int64_t pending = 0;  // entries of the change log
+};
+
+struct NodeStatus {
+  std::string name;
+  std::optional<Error> failure;
+  std::optional<Identity> identity;
+  std::map<std::string, TableStatus> tables;
+  std::int64_t pending = 0;
+  std::int64_t oldest_pending_us = 0;
+  std::int64_t open_conflicts = 0;
+  std::vector<std::string> lost_capture;  // tables whose triggers are gone
+  std::vector<SessionRecord> sessions;    // the newest first
+};
+
+/// What waits between two nodes of a job.
+struct PairStatus {
+  const JobConfig* job = nullptr;
+  std::string first;
+  std::string second;
+  bool known = false;  // both nodes could be read and are activated
+  bool met = true;     // they have exchanged every table since it was activated
+  std::int64_t to_second = 0;
+  std::int64_t to_first = 0;  // in a backup: changes of the target that will be set back
+  std::int64_t last_session_us = 0;
+};
+
+/// Sessions to look through for the last of each pair.
+constexpr std::int64_t kSessionsRead = 200;
+
+void read_node(Node& node, NodeStatus& status) {
+  status.identity = node.identity();
+  if (!status.identity) return;
+  node.begin_read();
+  try {
+    for (const ActiveTable& table : node.active_tables()) {
+      if (table.health != CaptureHealth::intact) {
+        status.lost_capture.push_back(table.spec.name);
+        if (table.health == CaptureHealth::table_missing) continue;
+      }
+      TableStatus each{.state = node.load_state(table)};
+      std::int64_t oldest_us = 0;
+      std::tie(each.pending, oldest_us) = node.pending(table);
+      status.pending += each.pending;
+      if (each.pending > 0 &&
+          (status.oldest_pending_us == 0 || oldest_us < status.oldest_pending_us)) {
+        status.oldest_pending_us = oldest_us;
+      }
+      status.tables.emplace(table.spec.name, std::move(each));
+    }
+    status.open_conflicts = node.count_conflicts(ConflictStatus::open);
+    status.sessions = node.sessions(kSessionsRead);
+  } catch (...) {
+    node.rollback();
+    throw;
+  }
+  node.rollback();
+}
+
+/// Changes that `source` has and `target` has not seen; more than one change of a row may count as
+/// more than one.
+std::int64_t unseen(const TableStatus& source, const TableStatus& target) {
+  std::int64_t count = source.pending;
+  for (const auto& [origin, sequence] : source.state.knowledge.entries()) {
+    count += std::max<std::int64_t>(0, sequence - target.state.knowledge.of(origin).value_or(0));
+  }
+  return count;
+}
+
+PairStatus compare_pair(const JobConfig& job, const NodeStatus& first, const NodeStatus& second) {
+  PairStatus pair;
+  pair.job = &job;
+  pair.first = first.name;
+  pair.second = second.name;
+  pair.known = first.identity && second.identity && !first.failure && !second.failure;
+  for (const auto* node : {&first, &second}) {
+    for (const SessionRecord& record : node->sessions) {
+      const bool of_pair = (record.source == first.name && record.target == second.name) ||
+                           (record.source == second.name && record.target == first.name);
+      if (!of_pair || record.job != job.name) continue;
+      pair.last_session_us = std::max(pair.last_session_us, record.finished_at_us);
+      break;
+    }
+  }
+  if (!pair.known) return pair;
+  for (const auto& [name, here] : first.tables) {
+    const auto there = second.tables.find(name);
+    if (there == second.tables.end() || !job.takes(name)) continue;
+    const TableState& other = there->second.state;
+    if (here.state.baseline != other.baseline) pair.met = false;
+    pair.to_second += unseen(here, there->second);
+    pair.to_first += job.mode == Mode::two_way
+                         ? unseen(there->second, here)
+                         : there->second.pending + other.sequence() - other.mirrored_sequence;
+  }
+  return pair;
+}
+
+std::string state_of(const NodeStatus& node) {
+  if (node.failure) return "unreachable";
+  if (!node.identity) return "not_activated";
+  return node.lost_capture.empty() ? "ok" : "capture_lost";
+}
+
+Json node_json(const NodeStatus& node) {
+  Json json = {{"node", node.name}, {"state", state_of(node)}};
+  if (node.failure) {
+    json["error"] = error_json(*node.failure);
+    return json;
+  }
+  if (!node.identity) return json;
+  json["node_id"] = node.identity->node_id.to_string();
+  json["incarnation"] = node.identity->incarnation;
+  json["tables"] = node.tables.size();
+  json["pending"] = node.pending;
+  json["oldest_pending_at"] = node.pending > 0 ? time_json(node.oldest_pending_us) : Json(nullptr);
+  json["open_conflicts"] = node.open_conflicts;
+  json["capture_lost"] = node.lost_capture;
+  json["last_session_at"] =
+      node.sessions.empty() ? Json(nullptr) : time_json(node.sessions.front().finished_at_us);
+  return json;
+}
+
+Json pair_json(const PairStatus& pair) {
+  Json json = {{"job", pair.job->name},
+               {"mode", scheduler::to_string(pair.job->mode)},
+               {"first", pair.first},
+               {"second", pair.second},
+               {"known", pair.known}};
+  if (pair.known) {
+    json["met"] = pair.met;
+    json["to_second"] = pair.to_second;
+    json[pair.job->mode == Mode::two_way ? "to_first" : "to_set_back"] = pair.to_first;
+  }
+  json["last_session_at"] = time_json(pair.last_session_us);
+  return json;
+}
+
+std::string when(std::int64_t time_us, std::int64_t now) {
+  return time_us == 0 ? "never" : short_time(time_us) + " (" + relative_time(time_us, now) + ")";
+}
+
+std::string nodes_text(const std::vector<NodeStatus>& nodes, std::int64_t now) {
+  using Align = TextTable::Align;
+  TextTable table({{"node"},
+                   {"state"},
+                   {"tables", Align::right},
+                   {"pending", Align::right},
+                   {"oldest"},
+                   {"open conflicts", Align::right},
+                   {"last written by a session"}});
+  for (const NodeStatus& node : nodes) {
+    if (node.failure || !node.identity) {
+      table.add({node.name, node.failure ? "unreachable" : "not activated", "", "", "", "", ""});
+      continue;
+    }
+    table.add({node.name, node.lost_capture.empty() ? "ok" : "capture lost",
+               grouped(static_cast<std::int64_t>(node.tables.size())), grouped(node.pending),
+               node.pending > 0 ? relative_time(node.oldest_pending_us, now) : "",
+               grouped(node.open_conflicts),
+               when(node.sessions.empty() ? 0 : node.sessions.front().finished_at_us, now)});
+  }
+  return table.render();
+}
+
+std::string waiting_text(const PairStatus& pair) {
+  if (!pair.known) return "not known";
+  if (!pair.met) return "first session has yet to come";
+  if (pair.to_second == 0 && pair.to_first == 0) return "nothing";
+  std::string text;
+  if (pair.to_second > 0) text = grouped(pair.to_second) + " to " + pair.second;
+  if (pair.to_first > 0) {
+    if (!text.empty()) text += ", ";
+    text += grouped(pair.to_first) +
+            (pair.job->mode == Mode::two_way ? " to " + pair.first : " to set back");
+  }
+  return text;
+}
+
+std::string pairs_text(const std::vector<PairStatus>& pairs, std::int64_t now) {
+  TextTable table({{"job"}, {"nodes"}, {"changes waiting"}, {"last session that moved something"}});
+  for (const PairStatus& pair : pairs) {
+    table.add({pair.job->name, pair_text(pair.first, pair.second, pair.job->mode),
+               waiting_text(pair), when(pair.last_session_us, now)});
+  }
+  return table.render();
+}
+
+}  // namespace
+
+int run_status(Context& context) {
+  std::vector<NodeStatus> nodes;
+  std::map<std::string, std::size_t> places;
+  std::vector<ExitCode> failures;
+  for (const std::string& name : nodes_in_jobs(context.config())) {
+    throw_if_interrupted();
+    NodeStatus status;
+    status.name = name;
+    try {
+      read_node(context.node(name, Access::read_only), status);
+    } catch (const Error& error) {
+      status.failure = error;
+      failures.push_back(error.code());
+    }
+    places.emplace(name, nodes.size());
+    nodes.push_back(std::move(status));
+  }
+  std::vector<PairStatus> pairs;
+  for (const JobConfig& job : context.config().jobs) {
+    for (std::size_t i = 1; i < job.nodes.size(); ++i) {
+      pairs.push_back(
+          compare_pair(job, nodes[places.at(job.nodes[0])], nodes[places.at(job.nodes[i])]));
+    }
+  }
+
+  Json node_list = Json::array();
+  for (const NodeStatus& node : nodes) node_list.push_back(node_json(node));
+  Json pair_list = Json::array();
+  for (const PairStatus& pair : pairs) pair_list.push_back(pair_json(pair));
+  const std::int64_t now = now_us();
+  context.output().document(
+      "status",
+      {{"at", rfc3339(now)}, {"nodes", std::move(node_list)}, {"pairs", std::move(pair_list)}});
+  context.output().text(nodes_text(nodes, now) + "\n" + pairs_text(pairs, now));
+  for (const NodeStatus& node : nodes) {
+    if (node.failure && !context.output().json()) {
+      print_error(Error(node.failure->code(), "node " + node.name + ": " + node.failure->what(),
+                        node.failure->hint()),
+                  false);
+    }
+    if (!node.failure && !node.identity) {
+      context.warn("node " + node.name + " is not activated: run 'tidemark activate " + node.name +
+                   "'");
+    }
+    for (const std::string& table : node.lost_capture) {
+      context.warn(
+          "node " + node.name + ": the triggers of table " + table +
+          " are gone or were altered; the next session makes them anew and compares the whole "
+          "table");
+    }
+  }
+  return summed_exit_code(failures, nodes.size());
+}
+
+}  // namespace tidemark::cli

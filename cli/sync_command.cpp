@@ -1,0 +1,167 @@
+#include <algorithm>
+#include <set>
+
+#include "cli/commands.h"
+#include "cli/context.h"
+#include "cli/interrupt.h"
+#include "cli/session_text.h"
+#include "cli/text.h"
+#include "scheduler/session.h"
+
+namespace tidemark::cli {
+namespace {
+
+using scheduler::JobConfig;
+using scheduler::SessionReport;
+
+class Sync {
+ public:
+  explicit Sync(Context& context)
+      : context_(context),
+        dry_run_(context.line().has("dry-run")),
+        several_(context.jobs().size() > 1) {}
+
+  int run() {
+    for (const JobConfig* job : context_.jobs()) {
+      run_job(*job);
+      several_ = true;
+    }
+    return finish();
+  }
+
+ private:
+  /// Pairs the first node with each other in turn. What a later pair brought to the first node has
+  /// yet to reach the nodes before it, so those pairs meet once more.
+  void run_job(const JobConfig& job) {
+    std::size_t news_from = 0;  // the last node that brought something
+    for (std::size_t i = 1; i < job.nodes.size(); ++i) {
+      if (run_pair(job, job.nodes[i])) news_from = i;
+    }
+    if (dry_run_ || job.mode == scheduler::Mode::backup) return;
+    for (std::size_t i = 1; i < news_from; ++i) run_pair(job, job.nodes[i]);
+  }
+
+  /// True if the first node learned something in it.
+  bool run_pair(const JobConfig& job, const std::string& second) {
+    const std::string& first = job.nodes.front();
+    throw_if_interrupted();
+    ++attempts_;
+    try {
+      const SessionReport report = meet(job, first, second);
+      tell(report);
+      ++sessions_;
+      return report.to_first.wrote;
+    } catch (const Error& error) {
+      context_.progress_bar().clear();
+      if (error.code() == ExitCode::interrupted) throw;
+      // The only session of the command: its error is the command's.
+      if (!several_ && job.nodes.size() == 2) throw;
+      failures_.push_back(error.code());
+      Json failed = {{"job", job.name}, {"first", first}, {"second", second}};
+      failed.update(error_json(error));
+      context_.output().event("session_failed", failed);
+      if (!context_.output().json()) {
+        print_error(Error(error.code(),
+                          "job " + job.name + ": " + first + " and " + second + ": " + error.what(),
+                          error.hint()),
+                    false);
+      }
+      return false;
+    }
+  }
+
+  SessionReport meet(const JobConfig& job, const std::string& first, const std::string& second) {
+    context_.progress_bar().set_title(pair_text(first, second, job.mode));
+    Node& first_node = context_.node(first, Access::read_write);
+    Node& second_node = context_.node(second, Access::read_write);
+    const scheduler::SessionOptions options{
+        .dry_run = dry_run_,
+        .ignore_delete_limit = context_.line().has("allow-deletes"),
+        .rules = {},
+        .progress = context_.progress(),
+        .session_id = "",
+        .log = context_.log()};
+    SessionReport report = scheduler::run_session(job, first_node, second_node,
+                                                  context_.config().tombstone_retention, options);
+    context_.progress_bar().clear();
+    touched_.insert({first, second});
+    return report;
+  }
+
+  void tell(const SessionReport& report) {
+    context_.output().event("session", session_json(report, dry_run_));
+    context_.output().note(session_text(report, dry_run_));
+    for (const std::string& what : report.recovered) {
+      context_.warn(what +
+                    ": triggers were gone or altered; they were made anew and the whole table "
+                    "compared");
+    }
+    for (const std::string& problem : report.problems) context_.warn(problem);
+    for (const std::string& warning : report.warnings) context_.warn(warning);
+    for (const auto& [table, rows] : report.null_keys) {
+      context_.warn(table + ": " + counted(rows, "row") + " cannot be carried: NULL in the key");
+    }
+    for (const apply::PullReport* pull : {&report.to_second, &report.to_first}) {
+      sum_ += pull->total();
+    }
+    quarantined_ |= report.quarantined();
+  }
+
+  std::int64_t open_conflicts() {
+    std::set<std::string> ids;
+    for (const std::string& name : touched_) {
+      Node& node = context_.node(name, Access::read_write);
+      if (node.count_conflicts(ConflictStatus::open) == 0) continue;
+      for (const Conflict& conflict : node.conflicts()) {
+        if (conflict.status == ConflictStatus::open) ids.insert(conflict.id);
+      }
+    }
+    return static_cast<std::int64_t>(ids.size());
+  }
+
+  int finish() {
+    const std::int64_t open = open_conflicts();
+    int code = summed_exit_code(failures_, attempts_);
+    if (code == 0 && quarantined_) code = static_cast<int>(ExitCode::partly);
+    if (code == 0 && open > 0 && context_.line().has("exit-code")) {
+      code = static_cast<int>(ExitCode::conflicts_open);
+    }
+    if (sum_.conflicts > 0 && !dry_run_) {
+      context_.output().note(counted(sum_.conflicts, "conflict") +
+                             " logged with the losing rows: run 'tidemark conflicts list'\n");
+    }
+    if (sum_.quarantined > 0) {
+      context_.warn(counted(sum_.quarantined, "row") +
+                    " cannot be held by their target and wait; every session tries again");
+    }
+    if (open > 0) {
+      context_.output().note(counted(open, "conflict") +
+                             " open: run 'tidemark conflicts list', then reinstate or dismiss\n");
+    }
+    context_.output().event("summary", {{"dry_run", dry_run_},
+                                        {"sessions", sessions_},
+                                        {"failed", failures_.size()},
+                                        {"changed", sum_.changed()},
+                                        {"conflicts", sum_.conflicts},
+                                        {"quarantined", sum_.quarantined},
+                                        {"open_conflicts", open},
+                                        {"exit_code", code}});
+    return code;
+  }
+
+  Context& context_;
+  const bool dry_run_;
+  bool several_;  // jobs, so that one failure does not end the command
+  std::size_t attempts_ = 0;
+  std::int64_t sessions_ = 0;
+  std::vector<ExitCode> failures_;
+  PullCounts sum_;
+  bool quarantined_ = false;
+  std::set<std::string> touched_;
+};
+
+}  // namespace
+
+int run_sync(Context& context) { return Sync(context).run(); }
+
+}  // namespace tidemark::cli
