@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <exception>
+#include <map>
 #include <memory>
 #include <thread>
 #include <utility>
@@ -202,6 +203,7 @@ class Pull {
     }
     load_target_states();
     note_null_keys(capture::harvest(target_, request_.target_tables));
+    learn_names();
     own_changes_meanwhile_.clear();
     for (std::size_t i = 0; i < numbered.size(); ++i) {
       own_changes_meanwhile_.push_back(request_.target_tables[i].state.sequence() > numbered[i]);
@@ -373,7 +375,6 @@ class Pull {
 
   void finish(std::int64_t started_at_us) {
     report_.wrote = true;
-    learn_names();
     target_.record_session({.session_id = request_.session_id,
                             .job = request_.job,
                             .source = source_.name(),
@@ -385,22 +386,28 @@ class Pull {
                             .tables = report_.tables});
   }
 
-  /// The source may know the names of nodes that the target never met.
+  /// Conflicts are told with names: those of the two nodes, and what the source knows of nodes that
+  /// the target never met.
   void learn_names() {
-    std::vector<OriginId> origins;
+    std::map<OriginId, std::string> names;
     for (std::size_t i = 0; i < wanted_.size(); ++i) {
-      if (!wanted_[i]) continue;
-      for (const auto& [origin, sequence] : request_.source_tables[i].state.knowledge.entries()) {
-        if (std::find(origins.begin(), origins.end(), origin) == origins.end()) {
-          origins.push_back(origin);
-        }
+      const TableState& source = request_.source_tables[i].state;
+      for (const auto& [origin, sequence] : source.knowledge.entries()) {
+        if (!names.contains(origin)) names[origin] = source_.origin_name(origin);
       }
     }
-    for (const OriginId& origin : origins) {
-      if (target_.origin_name(origin) != origin.to_string()) continue;
-      const std::string name = source_.origin_name(origin);
-      if (name != origin.to_string()) target_.save_origin_name({.origin = origin}, name);
+    const auto learn = [this](const OriginId& origin, const NodeId& node, const std::string& name) {
+      if (target_.origin_name(origin) == name) return;
+      target_.save_origin_name({.node_id = node, .origin = origin}, name);
+    };
+    for (const auto& [origin, name] : names) {
+      // A name that the target has already may be newer than what the source heard.
+      const bool unknown = target_.origin_name(origin) == origin.to_string();
+      if (unknown && name != origin.to_string()) learn(origin, {}, name);
     }
+    if (wanted_.empty()) return;
+    learn(request_.source_tables[0].state.origin, request_.source_id, source_.name());
+    learn(request_.target_tables[0].state.origin, request_.target_id, target_.name());
   }
 
   PullRequest& request_;
