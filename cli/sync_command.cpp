@@ -105,6 +105,7 @@ class Sync {
       sum_ += pull->total();
     }
     quarantined_ |= report.quarantined();
+    left_out_ |= !report.problems.empty();
   }
 
   std::int64_t open_conflicts() {
@@ -122,6 +123,8 @@ class Sync {
   int finish() {
     const std::int64_t open = open_conflicts();
     int code = summed_exit_code(failures_, attempts_);
+    // The tables that could be carried were; the others need somebody's attention.
+    if (code == 0 && left_out_) code = static_cast<int>(ExitCode::not_ready);
     if (code == 0 && quarantined_) code = static_cast<int>(ExitCode::partly);
     if (code == 0 && open > 0 && context_.line().has("exit-code")) {
       code = static_cast<int>(ExitCode::conflicts_open);
@@ -157,6 +160,7 @@ class Sync {
   std::vector<ExitCode> failures_;
   PullCounts sum_;
   bool quarantined_ = false;
+  bool left_out_ = false;
   std::set<std::string> touched_;
 };
 

@@ -136,13 +136,22 @@ std::set<std::string> wanted_names(const JobConfig& job, const std::vector<Activ
 
 /// Tables that a node has and the job takes, but that nobody activated: they would be missed
 /// silently.
-void warn_of_uncaptured(const JobConfig& job, Node& node, const std::set<std::string>& names,
+void warn_of_uncaptured(const JobConfig& job, const Node& node,
+                        const std::vector<TableSpec>& catalog, const std::set<std::string>& names,
                         std::vector<std::string>& warnings) {
-  for (const TableSpec& table : node.catalog()) {
+  for (const TableSpec& table : catalog) {
     if (!table.refusal.empty() || !job.takes(table.name) || names.contains(table.name)) continue;
     warnings.push_back("table " + table.name + " on node " + node.name() +
                        " is not under capture yet: run 'tidemark activate'");
   }
+}
+
+/// A table that one node alone has is none of the job's business, unless the job lists it by name.
+bool is_absent(const ActiveTable* active, const std::vector<TableSpec>& catalog,
+               const std::string& name) {
+  return active == nullptr &&
+         std::none_of(catalog.begin(), catalog.end(),
+                      [&](const TableSpec& table) { return table.name == name; });
 }
 
 void warn_of_cut_relations(const std::vector<TableSpec>& tables,
@@ -506,11 +515,20 @@ TablePlan plan_tables(const JobConfig& job, Node& first, Node& second) {
   TablePlan plan;
   const std::vector<ActiveTable> first_active = first.active_tables();
   const std::vector<ActiveTable> second_active = second.active_tables();
+  const std::vector<TableSpec> first_catalog = first.catalog();
+  const std::vector<TableSpec> second_catalog = second.catalog();
   const std::set<std::string> names = wanted_names(job, first_active, second_active);
   std::vector<TableSpec> order;
   for (const std::string& name : names) {
     const ActiveTable* here = find_table(first_active, name);
     const ActiveTable* there = find_table(second_active, name);
+    const bool first_lacks = is_absent(here, first_catalog, name);
+    if (!job.lists(name) && (first_lacks || is_absent(there, second_catalog, name))) {
+      plan.warnings.push_back("table " + name + " is missing on node " +
+                              (first_lacks ? first : second).name() +
+                              ": create it there, or exclude it from the job");
+      continue;
+    }
     std::string problem = obstacle(first, here, name);
     if (problem.empty()) problem = obstacle(second, there, name);
     if (!problem.empty()) {
@@ -524,8 +542,8 @@ TablePlan plan_tables(const JobConfig& job, Node& first, Node& second) {
     }
     if (differences.empty()) order.push_back(here->spec);
   }
-  warn_of_uncaptured(job, first, names, plan.warnings);
-  warn_of_uncaptured(job, second, names, plan.warnings);
+  warn_of_uncaptured(job, first, first_catalog, names, plan.warnings);
+  warn_of_uncaptured(job, second, second_catalog, names, plan.warnings);
   warn_of_cut_relations(order, plan.warnings);
   sort_parents_first(order);
   for (const TableSpec& spec : order) {

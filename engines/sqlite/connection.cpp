@@ -59,9 +59,9 @@ void Connection::check_file() const {
   struct stat status {};
   if (stat(file_.c_str(), &status) != 0) {
     if (errno == ENOENT || errno == ENOTDIR) {
-      refuse(
-          "no such file: " + file_.string(),
-          std::string(kCheckUrl) + " Tidemark never makes a database; sqlite3 FILE 'vacuum' does.");
+      refuse("no such file: " + file_.string(),
+             std::string(kCheckUrl) +
+                 " A new, empty database is made by 'tidemark activate --create-tables'.");
     }
     refuse("cannot look at " + file_.string() + ": " + std::strerror(errno), kCheckUrl);
   }
