@@ -87,7 +87,10 @@ std::optional<ConflictStatus> parse_conflict_status(std::string_view text) {
 std::string conflict_id(const Conflict& conflict) {
   std::string first = side_identity(conflict.winner);
   std::string second = side_identity(conflict.loser);
-  if (second < first) std::swap(first, second);
+  // Two rows from before activation have no order: which of them wins depends on who meets whom, so
+  // each way is a conflict of its own. Versions are ordered, and the pair says it all.
+  const bool ordered = conflict.winner.version || conflict.loser.version;
+  if (ordered && second < first) std::swap(first, second);
   std::string text = conflict.table;
   text.push_back('\0');
   append_encoding(to_views(conflict.key), text);

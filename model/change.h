@@ -20,8 +20,8 @@ struct ChangedRow {
   RowView row;                     // empty unless `present`
   bool present = false;            // false: the row is absent; with a version that is a tombstone
   std::optional<Version> version;  // none: the row belongs to the source's baseline
-  /// Must be compared with what the target holds, never written unseen: in mirror mode a key that the
-  /// target changed by itself and that is to be set back.
+  /// Must be compared with what the target holds, never written unseen: in mirror mode a key that
+  /// the target changed by itself and that is to be set back.
   bool revert = false;
 };
 
