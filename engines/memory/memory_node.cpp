@@ -550,8 +550,8 @@ TableDigest MemoryNode::digest(const ActiveTable& active) {
 // --- Writing
 // ------------------------------------------------------------------------------------------------------
 
-std::unique_ptr<Stage> MemoryNode::make_stage(const ActiveTable& table, bool /*concurrent*/) {
-  table_of(table);
+/// Needs no transaction: rows are staged before the target's begins.
+std::unique_ptr<Stage> MemoryNode::make_stage(const ActiveTable& /*table*/, bool /*concurrent*/) {
   return std::make_unique<MemoryStage>();
 }
 

@@ -1,0 +1,95 @@
+#include "tests/simulation/checker.h"
+
+#include <algorithm>
+
+namespace tidemark::simulation {
+namespace {
+
+std::string listed(const std::vector<std::string>& values) {
+  std::string text;
+  for (const std::string& value : values) text += " " + value;
+  return text;
+}
+
+std::string printed(const Rows& rows) {
+  std::string text;
+  for (const auto& [key, value] : rows) {
+    text += " " + key.first + "." + std::to_string(key.second) + "=" + value;
+  }
+  return text;
+}
+
+std::set<std::string> values_of(const Rows& rows) {
+  std::set<std::string> values;
+  for (const auto& [key, value] : rows) values.insert(value);
+  return values;
+}
+
+}  // namespace
+
+void Checker::wrote(const std::string& value, const std::string& overwritten) {
+  if (!overwritten.empty()) seen_.insert(overwritten);
+  if (!value.empty()) written_.insert(value);
+}
+
+void Checker::restored(const std::string& node, const Rows& copy,
+                       const std::vector<NodeView>& others) {
+  std::set<std::string> held = values_of(copy);
+  std::set<std::string> logged;
+  for (const NodeView& other : others) {
+    held.merge(values_of(other.rows));
+    for (const LoggedConflict& conflict : other.conflicts) logged.insert(conflict.loser);
+  }
+  for (const std::string& value : written_) {
+    // What nobody else had went with the disk. What is held somewhere may be replaced by a state
+    // that the copy still has, and that nobody can tell from a new one.
+    if (held.contains(value) || !logged.contains(value)) gone_.insert(value);
+  }
+  std::erase_if(seen_, [&](const std::string& value) { return held.contains(value); });
+  versions_.erase(node);
+  may_go_back_ = true;
+}
+
+void Checker::observe(const std::string& node, RowVersions versions) {
+  RowVersions& known = versions_[node];
+  for (const auto& [key, version] : versions) {
+    const auto before = known.find(key);
+    if (may_go_back_ || before == known.end() || before->second <= version) continue;
+    throw Violation("node " + node + ": the version of " + key.first + "." +
+                    std::to_string(key.second) + " went back from " +
+                    std::to_string(before->second.first) + " to " + std::to_string(version.first));
+  }
+  known = std::move(versions);
+}
+
+void Checker::finish(const std::vector<NodeView>& nodes) const {
+  for (const NodeView& node : nodes) {
+    if (node.rows == nodes.front().rows) continue;
+    throw Violation("nodes " + nodes.front().name + " and " + node.name +
+                    " differ:" + printed(nodes.front().rows) + " against" + printed(node.rows));
+  }
+  const std::set<std::string> final_values = values_of(nodes.front().rows);
+  std::set<std::string> logged;
+  std::set<std::string> revived;
+  for (const NodeView& node : nodes) {
+    for (const LoggedConflict& conflict : node.conflicts) {
+      logged.insert(conflict.loser);
+      if (conflict.type == "revived") revived.insert(conflict.winner);
+    }
+  }
+  std::vector<std::string> back;
+  for (const std::string& value : final_values) {
+    if (seen_.contains(value) && !(early_purge_ && revived.contains(value))) back.push_back(value);
+  }
+  if (!back.empty()) throw Violation("overwritten or deleted rows are back:" + listed(back));
+  std::vector<std::string> lost;
+  for (const std::string& value : written_) {
+    if (!final_values.contains(value) && !seen_.contains(value) && !logged.contains(value) &&
+        !gone_.contains(value)) {
+      lost.push_back(value);
+    }
+  }
+  if (!lost.empty()) throw Violation("lost writes:" + listed(lost));
+}
+
+}  // namespace tidemark::simulation

@@ -1,0 +1,76 @@
+// The checker decides whether a simulated world kept the promise: nothing is lost, every node
+// converges. It shares no code with the product. It hears of every write that an application was
+// told had happened, looks at rows, versions and conflict logs, and throws Violation when a law is
+// broken.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace tidemark::simulation {
+
+class Violation : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+/// What can be seen of a node from outside: its rows by (table, key).
+using Rows = std::map<std::pair<std::string, std::int64_t>, std::string>;
+
+/// One entry of a conflict log; a side that was a delete has no value.
+struct LoggedConflict {
+  std::int64_t key = 0;
+  std::string type;
+  std::string winner;
+  std::string loser;
+
+  friend auto operator<=>(const LoggedConflict&, const LoggedConflict&) = default;
+};
+
+struct NodeView {
+  std::string name;
+  Rows rows;
+  std::vector<LoggedConflict> conflicts;
+};
+
+/// When a row was last changed and by whom, as the order of versions compares them.
+using RowVersion = std::pair<std::int64_t, std::string>;
+using RowVersions = std::map<std::pair<std::string, std::int64_t>, RowVersion>;
+
+class Checker {
+ public:
+  /// `early_purge`: tombstones may be purged before all nodes have met. Rows may then be revived
+  /// (the conflict log says which), and with them comes a version that knows nothing of the purged
+  /// one.
+  explicit Checker(bool early_purge) : early_purge_(early_purge), may_go_back_(early_purge) {}
+
+  /// An application's write was acknowledged. `overwritten` is what it found there, empty if
+  /// nothing; `value` is empty for a delete.
+  void wrote(const std::string& value, const std::string& overwritten);
+  /// The database of `node` was replaced by an older copy of itself; `others` are all other nodes.
+  void restored(const std::string& node, const Rows& copy, const std::vector<NodeView>& others);
+  /// What a node holds after a session. Throws when the version of a row went back.
+  void observe(const std::string& node, RowVersions versions);
+  /// Versions may disappear here: tombstones were purged.
+  void purged(const std::string& node) { versions_.erase(node); }
+
+  /// The end: every pair has met often enough.
+  void finish(const std::vector<NodeView>& nodes) const;
+
+  std::size_t writes() const { return written_.size(); }
+
+ private:
+  const bool early_purge_;
+  bool may_go_back_;  // a restored node has missed what was purged since, too
+  std::set<std::string> written_;
+  std::set<std::string> seen_;  // overwritten or deleted by somebody who saw it
+  std::set<std::string> gone_;  // may have been lost with a disk
+  std::map<std::string, RowVersions> versions_;
+};
+
+}  // namespace tidemark::simulation

@@ -1,0 +1,237 @@
+#include "tests/simulation/history.h"
+
+#include <array>
+#include <set>
+
+namespace tidemark::simulation {
+namespace {
+
+/// The distributions of the standard library differ between implementations; these do not.
+class Random {
+ public:
+  explicit Random(std::uint64_t seed) : engine_(seed * 0x9E3779B97F4A7C15u + 1) {}
+
+  std::int64_t below(std::int64_t limit) {
+    return static_cast<std::int64_t>(engine_() % static_cast<std::uint64_t>(limit));
+  }
+  std::int64_t between(std::int64_t least, std::int64_t most) {
+    return least + below(most - least + 1);
+  }
+  bool chance(double probability) {
+    return static_cast<double>(engine_() >> 11) * 0x1p-53 < probability;
+  }
+  template <typename Item, std::size_t size>
+  Item choice(const std::array<Item, size>& items) {
+    return items[static_cast<std::size_t>(below(size))];
+  }
+
+ private:
+  std::mt19937_64 engine_;
+};
+
+constexpr std::array<std::int64_t, 4> kWrongClocks{-500, -50, 50, 500};
+constexpr std::array<std::int64_t, 5> kClocks{0, -500, -50, 50, 500};
+constexpr std::array<std::int64_t, 3> kSteps{0, 1, 10};
+constexpr std::array<Policy, 4> kPolicies{Policy::latest, Policy::earliest, Policy::first_node,
+                                          Policy::manual};
+
+class Maker {
+ public:
+  Maker(std::uint64_t seed, const HistoryOptions& options) : random_(seed), options_(options) {
+    history_.seed = seed;
+  }
+
+  History make() {
+    history_.nodes = index(random_.between(2, static_cast<std::int64_t>(options_.max_nodes)));
+    // Nodes from here on are only ever targets of backups.
+    mirrors_from_ = history_.nodes;
+    if (options_.backups) mirrors_from_ = index(random_.between(1, count(history_.nodes) - 1));
+    make_edges();
+    if (options_.tables && random_.chance(0.2)) history_.tables = 2;
+    history_.unique_codes = options_.unique_codes;
+    history_.early_purge = options_.faults && random_.chance(0.3);
+    for (std::size_t node = 0; node < history_.nodes; ++node) begin_node(node);
+    const std::int64_t length = random_.between(5, 59);
+    for (std::int64_t i = 0; i < length; ++i) add_action();
+    return std::move(history_);
+  }
+
+ private:
+  static std::size_t index(std::int64_t number) { return static_cast<std::size_t>(number); }
+  static std::int64_t count(std::size_t number) { return static_cast<std::int64_t>(number); }
+
+  void connect(std::size_t a, std::size_t b) {
+    Edge edge{.first = a, .second = b};
+    if (random_.chance(0.5)) std::swap(edge.first, edge.second);
+    if (options_.policies) edge.policy = random_.choice(kPolicies);
+    history_.edges.push_back(edge);
+  }
+
+  void make_edges() {
+    const std::size_t peers = mirrors_from_;
+    switch (random_.below(4)) {
+      case 0:  // star
+        for (std::size_t i = 1; i < peers; ++i) connect(0, i);
+        break;
+      case 1:  // ring
+        if (peers > 2) connect(peers - 1, 0);
+        [[fallthrough]];
+      case 2:  // chain
+        for (std::size_t i = 1; i < peers; ++i) connect(i - 1, i);
+        break;
+      default:  // mesh
+        for (std::size_t i = 0; i < peers; ++i) {
+          for (std::size_t j = i + 1; j < peers; ++j) connect(i, j);
+        }
+    }
+    // A mirror has one source, which may be a mirror itself.
+    for (std::size_t i = peers; i < history_.nodes; ++i) {
+      history_.edges.push_back(
+          {.first = index(random_.below(count(i))), .second = i, .mode = Mode::backup});
+    }
+  }
+
+  Action& add(ActionKind kind, std::size_t node) {
+    Action& action = history_.actions.emplace_back();
+    action.kind = kind;
+    action.now = now_;
+    action.node = node;
+    return action;
+  }
+
+  std::optional<std::string> value() {
+    if (random_.chance(0.25)) return std::nullopt;
+    return "w" + std::to_string(++writes_);
+  }
+
+  void begin_node(std::size_t node) {
+    if (options_.faults && random_.chance(0.3)) {
+      add(ActionKind::clock, node).number = random_.choice(kWrongClocks);
+    }
+    if (!random_.chance(0.4)) return;
+    for (std::int64_t key = 0; key < kKeys; ++key) {
+      if (random_.chance(0.4)) continue;
+      Action& action = add(ActionKind::old_row, node);
+      action.key = key;
+      // Some rows are the same on several nodes, as after a copy made by hand.
+      action.value =
+          random_.chance(0.3) ? "same" + std::to_string(key) : "w" + std::to_string(++writes_);
+    }
+  }
+
+  void add_action() {
+    now_ += random_.choice(kSteps);
+    const std::int64_t dice = random_.below(100);
+    const auto node = index(random_.below(count(history_.nodes)));
+    if (dice < 55) {
+      add_write(node);
+    } else if (dice < 90) {
+      add_session();
+    } else if (!options_.faults) {
+      return;
+    } else if (dice < 94) {
+      if (history_.early_purge || met_.size() == history_.edges.size()) {
+        add(ActionKind::purge, node);
+      }
+    } else if (dice < 96) {
+      add(ActionKind::clock, node).number = random_.choice(kClocks);
+    } else if (dice < 98) {
+      add(ActionKind::copy, node);
+      copied_.insert(node);
+    } else if (copied_.erase(node) > 0) {
+      add(ActionKind::restore, node).number = random_.between(10, 999'999);
+      history_.restores = true;
+    }
+  }
+
+  void add_write(std::size_t node) {
+    Action& action = add(ActionKind::write, node);
+    action.key = random_.below(kKeys);
+    action.value = value();
+    if (history_.unique_codes && random_.chance(0.7)) action.code = random_.below(4);
+  }
+
+  void add_session() {
+    const auto edge = index(random_.below(count(history_.edges.size())));
+    Action& action = add(ActionKind::session, 0);
+    action.edge = edge;
+    if (options_.interruptions) {
+      while (random_.chance(0.2)) {
+        action.interruptions.push_back({.transaction = index(random_.between(1, 8)),
+                                        .key = random_.below(kKeys),
+                                        .value = value()});
+      }
+      if (random_.chance(0.15)) action.fail_at = random_.between(1, 70);
+    }
+    if (action.fail_at == 0) met_.insert(edge);
+  }
+
+  Random random_;
+  const HistoryOptions options_;
+  History history_;
+  std::size_t mirrors_from_ = 0;
+  std::int64_t now_ = 1000;
+  std::int64_t writes_ = 0;
+  std::set<std::size_t> met_;
+  std::set<std::size_t> copied_;
+};
+
+std::string name_of(std::size_t node) { return {static_cast<char>('a' + node)}; }
+
+std::string value_text(const std::optional<std::string>& value) {
+  return value ? "= " + *value : "deleted";
+}
+
+}  // namespace
+
+History make_history(std::uint64_t seed, const HistoryOptions& options) {
+  return Maker(seed, options).make();
+}
+
+std::string describe(const History& history, const Action& action) {
+  const std::string when = std::to_string(action.now) + " ";
+  const std::string node = name_of(action.node);
+  const Edge& edge = history.edges[action.edge];
+  const std::string pair = name_of(edge.first) + "-" + name_of(edge.second);
+  switch (action.kind) {
+    case ActionKind::write:
+    case ActionKind::old_row: {
+      std::string text = when + node + ": " + (action.kind == ActionKind::old_row ? "old " : "") +
+                         std::to_string(action.key) + " " + value_text(action.value);
+      if (action.code) text += " code " + std::to_string(*action.code);
+      return text;
+    }
+    case ActionKind::session: {
+      std::string text = when + "session " + pair;
+      for (const Interruption& interruption : action.interruptions) {
+        text += ", before transaction " + std::to_string(interruption.transaction) + ": " +
+                std::to_string(interruption.key) + " " + value_text(interruption.value);
+      }
+      if (action.fail_at != 0) text += ", dies at step " + std::to_string(action.fail_at);
+      return text;
+    }
+    case ActionKind::purge:
+      return when + node + ": purge";
+    case ActionKind::clock:
+      return when + node + ": clock wrong by " + std::to_string(action.number);
+    case ActionKind::copy:
+      return when + node + ": copied";
+    case ActionKind::restore:
+      return when + node + ": restored as incarnation " + std::to_string(action.number);
+  }
+  return {};
+}
+
+std::string describe_jobs(const History& history) {
+  static constexpr std::array<const char*, 4> kNames{"latest", "earliest", "first_node", "manual"};
+  std::string text = std::to_string(history.nodes) + " nodes, " + std::to_string(history.tables) +
+                     " tables" + (history.unique_codes ? ", unique codes" : "") + "\n";
+  for (const Edge& edge : history.edges) {
+    text += "job " + name_of(edge.first) + "-" + name_of(edge.second) + " ";
+    text += edge.mode == Mode::backup ? "backup" : kNames[static_cast<std::size_t>(edge.policy)];
+    text += "\n";
+  }
+  return text;
+}
+
+}  // namespace tidemark::simulation

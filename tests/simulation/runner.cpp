@@ -1,0 +1,98 @@
+#include "tests/simulation/runner.h"
+
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <iostream>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace tidemark::simulation {
+namespace {
+
+std::optional<std::uint64_t> number_from_environment(const char* name) {
+  const char* text = std::getenv(name);
+  if (text == nullptr || *text == '\0') return std::nullopt;
+  return std::strtoull(text, nullptr, 10);
+}
+
+void add(Outcome& sum, const Outcome& part) {
+  sum.writes += part.writes;
+  sum.sessions += part.sessions;
+  sum.conflicts += part.conflicts;
+  sum.failures += part.failures;
+}
+
+}  // namespace
+
+std::string RunReport::summary() const {
+  char text[256];
+  std::snprintf(text, sizeof text,
+                "%llu histories, %zu writes, %zu sessions (%zu died), %zu conflicts in %.1f s",
+                static_cast<unsigned long long>(histories), sum.writes, sum.sessions, sum.failures,
+                sum.conflicts, seconds);
+  std::string result = text;
+  if (seed) {
+    result += "; TIDEMARK_SEED=" + std::to_string(*seed) + " replays: " + violation;
+  }
+  return result;
+}
+
+RunReport run(RunRequest request) {
+  if (const auto histories = number_from_environment("TIDEMARK_HISTORIES")) {
+    request.histories = *histories;
+  }
+  const auto replayed = number_from_environment("TIDEMARK_SEED");
+  if (replayed) {
+    request.first_seed = *replayed;
+    request.histories = 1;
+    std::cerr << request.name << ", seed " << *replayed << ": "
+              << describe_jobs(make_history(*replayed, request.options));
+  }
+
+  RunReport report;
+  std::mutex mutex;
+  std::atomic<std::uint64_t> next{0};
+  std::atomic<bool> stopped{false};
+  const auto work = [&] {
+    RunReport mine;
+    while (!stopped) {
+      const std::uint64_t index = next++;
+      if (index >= request.histories) break;
+      const std::uint64_t seed = request.first_seed + index;
+      const History history = make_history(seed, request.options);
+      ++mine.histories;
+      try {
+        add(mine.sum, World(history, request.twin, replayed ? &std::cerr : nullptr).run());
+      } catch (const std::exception& error) {
+        ++mine.violations;
+        if (!mine.seed || seed < *mine.seed) {
+          mine.seed = seed;
+          mine.violation = error.what();
+        }
+        if (request.stop_at_violation) stopped = true;
+      }
+    }
+    const std::lock_guard lock(mutex);
+    report.histories += mine.histories;
+    report.violations += mine.violations;
+    add(report.sum, mine.sum);
+    if (mine.seed && (!report.seed || *mine.seed < *report.seed)) {
+      report.seed = mine.seed;
+      report.violation = mine.violation;
+    }
+  };
+  const auto begin = std::chrono::steady_clock::now();
+  std::vector<std::thread> threads;
+  const unsigned count = std::max(1u, std::thread::hardware_concurrency());
+  for (unsigned i = 1; i < count && request.histories > 1; ++i) threads.emplace_back(work);
+  work();
+  for (std::thread& thread : threads) thread.join();
+  report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  std::cerr << request.name << ": " << report.summary() << "\n";
+  return report;
+}
+
+}  // namespace tidemark::simulation

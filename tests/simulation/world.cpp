@@ -1,0 +1,433 @@
+#include "tests/simulation/world.h"
+
+#include <algorithm>
+#include <array>
+#include <climits>
+#include <cstring>
+#include <optional>
+#include <sstream>
+
+#include "model/error.h"
+#include "scheduler/session.h"
+#include "tests/fixtures/node_decorator.h"
+
+namespace tidemark::simulation {
+namespace {
+
+using testing::integer;
+using testing::null;
+using testing::text;
+
+constexpr const char* kDied = "the simulated session died";
+
+/// Sorts as the text does, so that the executable model's origins and ours come in one order.
+Uuid uuid_of(const std::string& name) {
+  Uuid uuid;
+  std::memcpy(uuid.bytes.data(), name.data(), std::min(name.size(), uuid.bytes.size()));
+  return uuid;
+}
+
+std::string text_of(const Uuid& uuid) {
+  const std::string_view bytes = uuid.as_bytes();
+  return std::string(bytes.substr(0, bytes.find('\0')));
+}
+
+TableSpec make_table(const std::string& name, bool unique_codes) {
+  TableSpec spec;
+  spec.name = name;
+  spec.columns = {{.name = "id", .declared_type = "INTEGER"},
+                  {.name = "value", .declared_type = "TEXT"},
+                  {.name = "code", .declared_type = "INTEGER"}};
+  spec.key = {0};
+  spec.integer_key = true;
+  if (unique_codes) spec.uniques = {{.name = "code", .columns = {2}}};
+  return spec;
+}
+
+std::string value_of(const Row& row) {
+  return row.empty() ? std::string() : std::string(row[1].view().bytes);
+}
+
+scheduler::JobConfig make_job(const Edge& edge, const std::string& first,
+                              const std::string& second) {
+  static constexpr std::array<tidemark::Policy, 4> kPolicies{
+      tidemark::Policy::latest, tidemark::Policy::earliest, tidemark::Policy::first_node,
+      tidemark::Policy::manual};
+  scheduler::JobConfig job;
+  job.name = first + "-" + second;
+  job.nodes = {first, second};
+  job.mode = edge.mode == Mode::backup ? scheduler::Mode::backup : scheduler::Mode::two_way;
+  job.policy = kPolicies[static_cast<std::size_t>(edge.policy)];
+  return job;
+}
+
+}  // namespace
+
+struct World::Site {
+  std::string name;
+  std::string origin;
+  std::int64_t clock_error = 0;
+  std::unique_ptr<testing::TestDatabase> database;
+  std::unique_ptr<Node> node;
+  std::unique_ptr<testing::TestDatabase> copy;
+  Rows copy_rows;
+  std::string copy_origin;
+  std::int64_t copy_clock_error = 0;
+  std::string traced;                 // what a trace told last
+  std::int64_t databases_before = 0;  // keeps revisions apart across restores
+};
+
+/// Lets applications write between the transactions of a session, and sessions die at any step.
+class World::InterruptedNode final : public testing::NodeDecorator {
+ public:
+  InterruptedNode(World& world, Site& site, std::unique_ptr<Node> inner)
+      : NodeDecorator(std::move(inner)), world_(world), site_(site) {}
+
+  void begin_read() override {
+    interrupt();
+    NodeDecorator::begin_read();
+  }
+  void begin_write() override {
+    interrupt();
+    NodeDecorator::begin_write();
+  }
+  void commit() override {
+    NodeDecorator::commit();
+    // Dying right after a commit is another death than dying right before it.
+    step();
+  }
+
+ private:
+  void interrupt() {
+    if (world_.disturbed_ == nullptr) return;
+    ++world_.transactions_;
+    for (const Interruption& interruption : world_.disturbed_->interruptions) {
+      if (interruption.transaction != world_.transactions_) continue;
+      world_.write(site_, interruption.key, interruption.value, std::nullopt);
+    }
+  }
+
+  void step() override {
+    if (world_.disturbed_ == nullptr || ++world_.steps_ != world_.disturbed_->fail_at) return;
+    throw Error(ExitCode::failed, kDied, "none is needed");
+  }
+
+  World& world_;
+  Site& site_;
+};
+
+World::World(const History& history, const Twin& twin, std::ostream* trace)
+    : history_(history), twin_(twin), trace_(trace), checker_(history.early_purge) {
+  for (std::size_t i = 0; i < history.tables; ++i) {
+    tables_.push_back(make_table(i == 0 ? "item" : "part", history.unique_codes));
+  }
+  for (std::size_t i = 0; i < history.nodes; ++i) {
+    auto site = std::make_unique<Site>();
+    site->name = std::string(1, static_cast<char>('a' + i));
+    site->origin = site->name + "#1";
+    site->database = twin.make_database();
+    for (const TableSpec& table : tables_) site->database->create_table(table);
+    sites_.push_back(std::move(site));
+  }
+}
+
+World::~World() {
+  for (const auto& site : sites_) site->node.reset();
+}
+
+Outcome World::run() {
+  act();
+  settle();
+  checker_.finish(views());
+  outcome_.writes = checker_.writes();
+  for (const NodeView& view : views()) outcome_.conflicts += view.conflicts.size();
+  return outcome_;
+}
+
+void World::act() {
+  std::size_t done = 0;
+  // What is there before activation comes first in every history.
+  for (; done < history_.actions.size(); ++done) {
+    const Action& action = history_.actions[done];
+    if (action.kind != ActionKind::old_row && action.kind != ActionKind::clock) break;
+    perform(action);
+  }
+  for (const auto& site : sites_) {
+    open(*site);
+    activate(*site);
+  }
+  for (; done < history_.actions.size(); ++done) perform(history_.actions[done]);
+}
+
+void World::settle() {
+  const std::size_t rounds = 2 * sites_.size() + 1;
+  for (std::size_t round = 0; round < rounds; ++round) {
+    std::vector<std::int64_t> before;
+    for (std::size_t i = 0; i < sites_.size(); ++i) before.push_back(revision(i));
+    for (const Edge& edge : history_.edges) {
+      session(edge, nullptr);
+      trace("session " + sites_[edge.first]->name + "-" + sites_[edge.second]->name);
+    }
+    bool quiet = true;
+    for (std::size_t i = 0; i < sites_.size(); ++i) quiet = quiet && before[i] == revision(i);
+    if (quiet) return;
+  }
+  throw Violation("sessions without changes still change something after " +
+                  std::to_string(rounds) + " rounds");
+}
+
+void World::perform(const Action& action) {
+  Site& site = *sites_[action.node];
+  for (const auto& each : sites_) each->database->set_clock(action.now + each->clock_error);
+  switch (action.kind) {
+    case ActionKind::write:
+    case ActionKind::old_row:
+      write(site, action.key, action.value, action.code);
+      break;
+    case ActionKind::session:
+      session(history_.edges[action.edge], &action);
+      break;
+    case ActionKind::purge:
+      purge(site);
+      break;
+    case ActionKind::clock:
+      site.clock_error = action.number;
+      break;
+    case ActionKind::copy:
+      site.copy = site.database->copy();
+      site.copy_rows = rows_of(site);
+      site.copy_origin = site.origin;
+      site.copy_clock_error = site.clock_error;
+      break;
+    case ActionKind::restore:
+      restore(action);
+      break;
+  }
+  trace(describe(history_, action));
+}
+
+void World::trace(const std::string& what) {
+  if (trace_ == nullptr) return;
+  *trace_ << what << "\n";
+  for (std::size_t i = 0; i < sites_.size(); ++i) {
+    std::string state = sites_[i]->node ? printed(i) : std::string();
+    if (state == sites_[i]->traced) continue;
+    *trace_ << "    " << sites_[i]->name << state << "\n";
+    sites_[i]->traced = std::move(state);
+  }
+}
+
+std::string World::printed(std::size_t index) {
+  Node& node = *sites_[index]->node;
+  const NodeView view = view_of(*sites_[index]);
+  std::ostringstream out;
+  out << ":";
+  RowVersions unseen = versions(index);
+  for (const auto& [key, value] : view.rows) {
+    out << " " << key.second << "=" << value;
+    if (const auto version = unseen.extract(key)) {
+      out << "@" << version.mapped().first << version.mapped().second;
+    }
+  }
+  for (const auto& [key, version] : unseen) {
+    out << " " << key.second << "-@" << version.first << version.second;
+  }
+  const auto print_all = [&](const char* word, const Knowledge& knowledge) {
+    out << " " << word;
+    for (const auto& [origin, sequence] : knowledge.entries()) {
+      out << " " << text_of(origin) << ":" << sequence;
+    }
+  };
+  for (const ActiveTable& table : node.active_tables()) {
+    node.begin_read();
+    const TableState state = node.load_state(table);
+    const std::map<NodeId, Knowledge> peers = node.load_peers(table);
+    node.rollback();
+    out << " | baseline " << text_of(state.baseline) << " seen";
+    for (const BaselineId& baseline : state.baselines_seen) out << " " << text_of(baseline);
+    print_all("knows", state.knowledge);
+    print_all("forgot", state.forgotten);
+    out << " floor " << state.clock_floor_us;
+    for (const auto& [peer, knowledge] : peers) print_all(text_of(peer).c_str(), knowledge);
+  }
+  out << " |";
+  for (const LoggedConflict& conflict : view.conflicts) {
+    out << " " << conflict.key << " " << conflict.type << " " << conflict.winner << ">"
+        << conflict.loser;
+  }
+  return out.str();
+}
+
+void World::write(Site& site, std::int64_t key, const std::optional<std::string>& value,
+                  std::optional<std::int64_t> code) {
+  const TableSpec& table = table_of(key);
+  std::string overwritten;
+  for (const Row& row : site.database->rows(table)) {
+    if (row[0] == integer(key)) overwritten = value_of(row);
+  }
+  if (!value && overwritten.empty()) return;
+  const Row row{integer(key), text(value.value_or("")), code ? integer(*code) : null()};
+  try {
+    if (!value) {
+      site.database->remove(table, {integer(key)});
+    } else if (overwritten.empty()) {
+      site.database->insert(table, row);
+    } else {
+      site.database->update(table, {integer(key)}, row);
+    }
+  } catch (const Error&) {
+    // The database refused the row: the application knows that it was not written.
+    if (!history_.unique_codes) throw;
+    return;
+  }
+  checker_.wrote(value.value_or(""), overwritten);
+}
+
+void World::purge(Site& site) {
+  Node& node = *site.node;
+  for (const ActiveTable& table : node.active_tables()) {
+    node.begin_write();
+    TableState state = node.load_state(table);
+    std::vector<Knowledge> peers;
+    for (const auto& [peer, knowledge] : node.load_peers(table)) peers.push_back(knowledge);
+    if (!peers.empty()) {
+      node.purge(table, state, INT64_MAX, peers);
+      node.save_state(table, state);
+    }
+    node.commit();
+  }
+  checker_.purged(site.name);
+}
+
+void World::restore(const Action& action) {
+  Site& site = *sites_[action.node];
+  std::vector<NodeView> others;
+  for (const auto& other : sites_) {
+    if (other.get() != &site) others.push_back(view_of(*other));
+  }
+  checker_.restored(site.name, site.copy_rows, others);
+  site.databases_before += 1'000'000;
+  site.node.reset();
+  site.database = std::move(site.copy);
+  site.clock_error = site.copy_clock_error;
+  site.origin = site.name + "#" + std::to_string(action.number);
+  open(site);
+  Identity identity = *site.node->identity();
+  ++identity.incarnation;
+  identity.origin = uuid_of(site.origin);
+  site.node->begin_write();
+  site.node->set_identity(identity);
+  site.node->commit();
+}
+
+void World::session(const Edge& edge, const Action* action) {
+  Site& first = *sites_[edge.first];
+  Site& second = *sites_[edge.second];
+  const bool disturbed =
+      action != nullptr && (action->fail_at != 0 || !action->interruptions.empty());
+  const bool is_backup = edge.mode == Mode::backup;
+  const Rows source_before = is_backup && !disturbed ? rows_of(first) : Rows();
+  disturbed_ = disturbed ? action : nullptr;
+  transactions_ = 0;
+  steps_ = 0;
+  ++outcome_.sessions;
+  try {
+    scheduler::SessionOptions options;
+    options.rules = twin_.rules;
+    options.session_id = std::to_string(outcome_.sessions);
+    scheduler::run_session(make_job(edge, first.name, second.name), *first.node, *second.node,
+                           std::chrono::days(30), options);
+  } catch (const Error& error) {
+    disturbed_ = nullptr;
+    if (std::strcmp(error.what(), kDied) != 0) throw;
+    ++outcome_.failures;
+    return;
+  }
+  disturbed_ = nullptr;
+  if (is_backup && !disturbed) {
+    if (rows_of(first) != source_before)
+      throw Violation("a backup changed its source " + first.name);
+    if (rows_of(second) != source_before) {
+      throw Violation("after a backup " + second.name + " does not hold what " + first.name +
+                      " does");
+    }
+  }
+  observe(edge.first);
+  observe(edge.second);
+}
+
+void World::observe(std::size_t node) { checker_.observe(sites_[node]->name, versions(node)); }
+
+void World::open(Site& site) {
+  site.node = site.database->open(site.name);
+  site.node = std::make_unique<InterruptedNode>(*this, site, std::move(site.node));
+  if (twin_.wrap) site.node = twin_.wrap(std::move(site.node));
+}
+
+void World::activate(Site& site) {
+  Node& node = *site.node;
+  node.begin_write();
+  node.create_control_tables(
+      {.node_id = uuid_of(site.name), .incarnation = 1, .origin = uuid_of(site.origin)});
+  for (const TableSpec& table : node.catalog()) node.install_capture(table, uuid_of(site.origin));
+  node.commit();
+}
+
+const TableSpec& World::table_of(std::int64_t key) const {
+  return tables_[static_cast<std::size_t>(key) % tables_.size()];
+}
+
+Rows World::rows_of(Site& site) {
+  Rows rows;
+  for (const TableSpec& table : tables_) {
+    for (const Row& row : site.database->rows(table)) {
+      rows[{table.name, row[0].view().integer}] = value_of(row);
+    }
+  }
+  return rows;
+}
+
+NodeView World::view_of(Site& site) {
+  NodeView view{.name = site.name, .rows = rows_of(site)};
+  site.node->begin_read();
+  for (const Conflict& conflict : site.node->conflicts()) {
+    view.conflicts.push_back({.key = conflict.key[0].view().integer,
+                              .type = std::string(to_string(conflict.type)),
+                              .winner = value_of(conflict.winner.row),
+                              .loser = value_of(conflict.loser.row)});
+  }
+  site.node->rollback();
+  return view;
+}
+
+std::vector<NodeView> World::views() {
+  std::vector<NodeView> views;
+  for (const auto& site : sites_) views.push_back(view_of(*site));
+  return views;
+}
+
+RowVersions World::versions(std::size_t index) {
+  Node& node = *sites_[index]->node;
+  RowVersions versions;
+  for (const ActiveTable& table : node.active_tables()) {
+    node.begin_read();
+    {
+      const std::unique_ptr<RowStream> rows = node.all_rows(table);
+      ChangedRow row;
+      while (rows->next(row)) {
+        if (!row.version) continue;
+        versions[{table.spec.name, row.key[0].integer}] = {row.version->changed_at_us,
+                                                           text_of(row.version->origin)};
+      }
+    }
+    node.rollback();
+  }
+  return versions;
+}
+
+std::int64_t World::revision(std::size_t node) const {
+  const Site& site = *sites_[node];
+  return site.databases_before + site.database->revision();
+}
+
+}  // namespace tidemark::simulation

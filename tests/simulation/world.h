@@ -1,0 +1,89 @@
+// World runs a History through the product: databases of one engine, nodes on them, sessions by the
+// scheduler. It tells a Checker what applications wrote and what nodes hold. A Twin breaks the
+// product on purpose, for the checker to notice.
+#pragma once
+
+#include <functional>
+#include <iosfwd>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "compare/decide.h"
+#include "engines/engine.h"
+#include "tests/fixtures/test_database.h"
+#include "tests/simulation/checker.h"
+#include "tests/simulation/history.h"
+
+namespace tidemark::simulation {
+
+/// What a world is made of. Everything but the databases may be left as it is.
+struct Twin {
+  std::function<std::unique_ptr<testing::TestDatabase>()> make_database =
+      testing::make_memory_database;
+  compare::Rules rules;
+  /// Puts a broken node in place of a good one.
+  std::function<std::unique_ptr<Node>(std::unique_ptr<Node>)> wrap;
+};
+
+struct Outcome {
+  std::size_t writes = 0;
+  std::size_t sessions = 0;
+  std::size_t conflicts = 0;
+  std::size_t failures = 0;  // sessions that died, as they should
+};
+
+class World {
+ public:
+  /// `trace`, if given, hears of every action and of what it changed.
+  World(const History& history, const Twin& twin, std::ostream* trace = nullptr);
+  ~World();
+  World(const World&) = delete;
+  World& operator=(const World&) = delete;
+
+  /// Runs the actions of the history, then sessions until nothing changes any more, and checks all
+  /// laws. Throws Violation; anything else that is thrown is a defect as well.
+  Outcome run();
+  /// Only the actions, without a checker's opinion.
+  void act();
+  /// Sessions of all jobs in turn until a whole round changes nothing; throws Violation when that
+  /// takes more rounds than a world of this size may need.
+  void settle();
+
+  std::vector<NodeView> views();
+  RowVersions versions(std::size_t node);
+
+ private:
+  struct Site;
+  class InterruptedNode;
+
+  void perform(const Action& action);
+  void trace(const std::string& what);
+  std::string printed(std::size_t node);
+  void write(Site& site, std::int64_t key, const std::optional<std::string>& value,
+             std::optional<std::int64_t> code);
+  void purge(Site& site);
+  void restore(const Action& action);
+  void session(const Edge& edge, const Action* action);
+  void observe(std::size_t node);
+  void open(Site& site);
+  void activate(Site& site);
+  const TableSpec& table_of(std::int64_t key) const;
+  Rows rows_of(Site& site);
+  NodeView view_of(Site& site);
+  std::int64_t revision(std::size_t node) const;
+
+  const History& history_;
+  const Twin& twin_;
+  std::ostream* const trace_;
+  std::vector<TableSpec> tables_;
+  std::vector<std::unique_ptr<Site>> sites_;
+  Checker checker_;
+  Outcome outcome_;
+  // What disturbs the session that is running.
+  const Action* disturbed_ = nullptr;
+  std::size_t transactions_ = 0;
+  std::int64_t steps_ = 0;
+};
+
+}  // namespace tidemark::simulation
