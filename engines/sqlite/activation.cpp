@@ -67,8 +67,10 @@ void SqliteNode::define(const std::string& sql) {
 }
 
 void SqliteNode::drop(const char* type, const std::string& name) {
-  Statement exists(connection_, "SELECT 1 FROM sqlite_schema WHERE name = ?1 COLLATE NOCASE");
-  exists.bind_text(1, name);
+  Statement exists(
+      connection_,
+      "SELECT 1 FROM sqlite_schema WHERE type = lower(?1) AND name = ?2 COLLATE NOCASE");
+  exists.bind_text(1, type).bind_text(2, name);
   if (!exists.step()) return;
   exists.reset();
   define(std::string("DROP ") + type + " " + quoted_name(name));

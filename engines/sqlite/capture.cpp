@@ -3,6 +3,7 @@
 
 #include "engines/sqlite/sqlite_node.h"
 #include "engines/sqlite/statement.h"
+#include "engines/sqlite/touched_keys.h"
 
 namespace tidemark::sqlite {
 
@@ -21,49 +22,57 @@ std::pair<std::int64_t, std::int64_t> SqliteNode::pending(const ActiveTable& tab
 HarvestCounts SqliteNode::harvest(const ActiveTable& table, TableState& state) {
   TableStatements& kept = statements(table);
   HarvestCounts counts;
-  const std::string has_null = kept.sql.control_key_has_null();
-  if (!has_null.empty()) {
-    Statement nulls(connection_,
-                    "SELECT count(*) FROM " + log_table(table.id) + " WHERE " + has_null);
-    nulls.step();
-    counts.null_keys = nulls.integer(0);
-    counts.logged = counts.null_keys;
+  counts.logged = count_log(table.id, "");
+  if (const std::string has_null = kept.sql.control_key_has_null(); !has_null.empty()) {
+    counts.null_keys = count_log(table.id, " WHERE " + has_null);
   }
   const std::int64_t origin = origins_.number(state.origin);
+  const std::int64_t first_time_us = state.clock_floor_us + 1;
   std::int64_t sequence = state.sequence();
   const int key_size = static_cast<int>(kept.spec.key.size());
-  Statement log(connection_, kept.sql.select_log());
+  const auto touched = fold_log(connection_, kept.spec, kept.sql, counts.logged);
   Statement write(connection_, kept.sql.harvest_version());
-  write.bind(1, state.clock_floor_us + 1).bind(2, origin);
-  std::vector<ValueView> key(kept.spec.key.size());
-  while (log.step()) {
-    for (int i = 0; i < key_size; ++i) key[static_cast<std::size_t>(i)] = log.value(i);
-    const std::int64_t newest = log.integer(key_size);
-    const bool sure = !log.is_null(key_size + 1);
-    const std::int64_t newest_sure = log.integer(key_size + 1);
-    const bool inserted = log.integer(key_size + 2) != 0;
-    counts.logged += log.integer(key_size + 3);
-    const bool present = log.integer(key_size + 4) != 0;
-    if (!sure) {
-      // Only a candidate of REPLACE: nothing happened to it if it is there, and nothing new if its
-      // tombstone is.
-      if (present) continue;
-      const auto version = find_version(kept, key);
-      if (version && (version->flags & VersionRecord::kDeleted) != 0) continue;
+  write.bind(key_size + 3, origin);
+  TouchedKey key;
+  while (touched->next(key)) {
+    std::int64_t stamp = key.newest;
+    if (!key.sure) {
+      if (!is_evicted(kept, key.key)) continue;
+    } else if (key.newest != key.newest_sure && row_exists(kept, key.key)) {
+      stamp = key.newest_sure;
     }
-    std::int64_t flags = present ? 0 : VersionRecord::kDeleted;
-    if (present && inserted) flags = VersionRecord::kInserted;
-    write.bind(3, Stamp::time_us(present ? newest_sure : newest))
-        .bind(4, ++sequence)
-        .bind(5, flags)
-        .bind_row(6, key)
+    const std::int64_t time_us = Stamp::time_us(stamp);
+    write.bind_row(1, key.key)
+        .bind(key_size + 1, time_us)
+        .bind(key_size + 2, std::max(time_us, first_time_us))
+        .bind(key_size + 4, ++sequence)
+        .bind(key_size + 5, key.inserted ? VersionRecord::kInserted : 0)
         .run();
-    kept.recent.add(key, origin, sequence);
+    kept.recent.add(key.key, origin, sequence);
     ++counts.versions;
   }
   connection_.execute("DELETE FROM " + log_table(table.id));
   state.knowledge.raise(state.origin, sequence);
   return counts;
+}
+
+std::int64_t SqliteNode::count_log(std::int64_t table_id, const std::string& where) {
+  Statement count(connection_, "SELECT count(*) FROM " + log_table(table_id) + where);
+  count.step();
+  return count.integer(0);
+}
+
+bool SqliteNode::row_exists(TableStatements& table, RowView key) {
+  Statement& statement = table.row_exists();
+  const ResetGuard guard(statement);
+  return statement.bind_row(1, key).step();
+}
+
+// Nothing happened to a candidate of REPLACE that is there, and nothing new if its tombstone is.
+bool SqliteNode::is_evicted(TableStatements& table, RowView key) {
+  if (row_exists(table, key)) return false;
+  const auto version = find_version(table, key);
+  return !version || (version->flags & VersionRecord::kDeleted) == 0;
 }
 
 void SqliteNode::touch_all(const ActiveTable& table) {

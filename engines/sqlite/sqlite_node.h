@@ -104,6 +104,11 @@ class SqliteNode final : public Node {
   Knowledge load_knowledge(const char* table, std::int64_t table_id);
   void save_knowledge(const char* table, std::int64_t table_id, const Knowledge& knowledge);
 
+  // Capture.
+  std::int64_t count_log(std::int64_t table_id, const std::string& where);
+  bool row_exists(TableStatements& table, RowView key);
+  bool is_evicted(TableStatements& table, RowView key);
+
   // Rows.
   TableStatements& statements(const ActiveTable& table);
   void write_version(TableStatements& table, RowView key, const VersionRecord& version);

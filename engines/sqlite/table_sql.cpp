@@ -244,27 +244,31 @@ std::string TableSql::select_recent_keys() const {
 }
 
 std::string TableSql::select_log() const {
+  return "SELECT " + control_key() + ", stamp FROM " + log_table(id_);
+}
+
+std::string TableSql::select_sorted_log() const {
   const std::string has_null = control_key_has_null();
-  return "SELECT " + control_key("l.") +
-         ", l.newest, l.newest_sure, l.inserted, l.entries, EXISTS (SELECT 1 FROM " + table() +
-         " AS t WHERE " + key_is_control("t.", "l.") + ") FROM (SELECT " + control_key() +
-         ", max(stamp) AS newest, max(CASE WHEN stamp & 3 <> 3 THEN stamp END) AS newest_sure, "
-         "max(stamp & 3 = 1) AS inserted, count(*) AS entries FROM " +
-         log_table(id_) + (has_null.empty() ? "" : " WHERE NOT (" + has_null + ")") + " GROUP BY " +
-         control_key() + ") AS l";
+  return select_log() + (has_null.empty() ? "" : " WHERE NOT (" + has_null + ")") + " ORDER BY " +
+         control_key();
+}
+
+std::string TableSql::row_exists() const {
+  return "SELECT 1 FROM " + table() + " WHERE " + key_is(1);
 }
 
 std::string TableSql::harvest_version() const {
   const std::size_t key = spec_.key.size();
-  // An update keeps `inserted` when the version before was our own insert of a row that is still
-  // there.
+  // A row that is gone makes a tombstone. An update keeps `inserted` when the version before was
+  // our own insert of a row that is still there.
   return "INSERT INTO " + version_table(id_) + "(" + control_key() + ", " + kVersionColumns +
-         ") VALUES (" + parameters(6, key) + ", max(?3, ?1), ?2, ?4, ?5) ON CONFLICT (" +
-         control_key() +
-         ") DO UPDATE SET changed_at_us = max(?3, changed_at_us + 1), origin = "
-         "excluded.origin, sequence = excluded.sequence, flags = excluded.flags | CASE WHEN origin "
-         "= "
-         "?2 AND flags = 2 AND excluded.flags = 0 THEN 2 ELSE 0 END";
+         ") VALUES (" + parameters(1, key) + ", " + parameter(key + 2) + ", " + parameter(key + 3) +
+         ", " + parameter(key + 4) + ", CASE WHEN EXISTS (" + row_exists() + ") THEN " +
+         parameter(key + 5) + " ELSE 1 END) ON CONFLICT (" + control_key() +
+         ") DO UPDATE SET changed_at_us = max(" + parameter(key + 1) +
+         ", changed_at_us + 1), origin = excluded.origin, sequence = excluded.sequence, flags = "
+         "excluded.flags | CASE WHEN origin = excluded.origin AND flags = 2 AND excluded.flags = 0 "
+         "THEN 2 ELSE 0 END";
 }
 
 std::string TableSql::append_log() const {

@@ -67,10 +67,14 @@ class TableSql {
   std::string select_recent_keys() const;
 
   // The change log.
-  /// Every touched key in key order: key, newest stamp, newest stamp that is no candidate (or
-  /// NULL), whether an insert was logged, how many entries, whether the row is there.
+  /// Entries: key, stamp.
   std::string select_log() const;
-  /// ?1 clock floor + 1, ?2 origin, and per key: ?3 time, ?4 sequence, ?5 flags, ?6.. the key.
+  /// The same in key order, without those that hold NULL in the key.
+  std::string select_sorted_log() const;
+  /// ?1.. the key; a row if there is one.
+  std::string row_exists() const;
+  /// ?1.. the key, time, time of a new key (not below the clock floor), origin, sequence, flags if
+  /// the row is there.
   std::string harvest_version() const;
   /// ?1.. the key, then the operation (see Stamp).
   std::string append_log() const;

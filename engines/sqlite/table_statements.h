@@ -36,6 +36,7 @@ class TableStatements {
   Statement& put_version() { return made(put_version_, &TableSql::put_version); }
   Statement& delete_version() { return made(delete_version_, &TableSql::delete_version); }
   Statement& select_version() { return made(select_version_, &TableSql::select_version); }
+  Statement& row_exists() { return made(row_exists_, &TableSql::row_exists); }
   Statement& append_log() { return made(append_log_, &TableSql::append_log); }
 
  private:
@@ -51,6 +52,7 @@ class TableStatements {
   Statement put_version_;
   Statement delete_version_;
   Statement select_version_;
+  Statement row_exists_;
   Statement append_log_;
 };
 
