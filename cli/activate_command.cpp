@@ -71,6 +71,10 @@ class Activation {
     for (const std::string& name : names_) load_catalog(name);
     if (create_) plan_new_tables();
     for (const std::string& name : names_) plans_.push_back(plan(name));
+    // The most likely to fail of what follows, so it comes before any node is changed.
+    for (const std::string& name : missing_) {
+      if (!dry_run_) create_database(config_.node(name).url, config_.directory);
+    }
     Json nodes = Json::array();
     for (const Plan& each : plans_) {
       throw_if_interrupted();
@@ -219,9 +223,6 @@ class Activation {
   }
 
   Json carry_out(const Plan& plan) {
-    if (plan.new_database && !dry_run_) {
-      create_database(config_.node(plan.name).url, config_.directory);
-    }
     const capture::ActivationReport report =
         capture::activate(open(plan.name), plan.request, dry_run_);
     for (const std::string& sentence : plan.left_out) context_.warn(sentence);

@@ -7,6 +7,7 @@
 
 #include "capture/harvest.h"
 #include "capture/identity.h"
+#include "model/error.h"
 #include "model/table.h"
 
 namespace tidemark::scheduler {
@@ -68,6 +69,12 @@ class WriteTransaction {
   Node& node_;
   bool ended_ = false;
 };
+
+void require_activated(Node& node) {
+  if (node.identity()) return;
+  throw Error(ExitCode::not_ready, "node " + node.name() + " is not activated",
+              "run 'tidemark activate " + node.name() + "'");
+}
 
 std::vector<TableDigest> digests(Node& node, const std::vector<ActiveTable>& tables,
                                  const apply::Progress& progress) {
@@ -360,9 +367,19 @@ VerifyReport verify(const JobConfig& job, Node& first, Node& second, const Verif
   report.second = second.name();
   report.mode = job.mode;
   report.started_at_us = first.clock_us();
+  require_activated(first);
+  require_activated(second);
   const TablePlan plan = plan_tables(job, first, second);
   report.problems = plan.problems;
   report.warnings = plan.warnings;
+  if (plan.tables.empty()) {
+    // Nothing was compared, so nothing is proven.
+    std::string message = "job " + job.name + ": no table of nodes " + first.name() + " and " +
+                          second.name() + " can be compared";
+    if (!report.problems.empty()) message += ": " + report.problems.front();
+    throw Error(ExitCode::not_ready, message,
+                "run 'tidemark check " + job.name + "' to see every table");
+  }
   const BothDigests both = read_both(plan, first, second, options.progress);
   std::vector<const TablePlan::Entry*> unequal;
   std::vector<std::size_t> places;
