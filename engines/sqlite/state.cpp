@@ -40,9 +40,9 @@ TableState SqliteNode::load_state(const ActiveTable& table) {
   state.knowledge = load_knowledge("tidemark_knowledge", table.id);
   state.knowledge.raise(state.origin, 0);
   state.forgotten = load_knowledge("tidemark_forgotten", table.id);
-  Statement row(
-      connection_,
-      "SELECT baseline, clock_floor_us, mirrored_sequence FROM tidemark_table WHERE id = ?1");
+  Statement row(connection_,
+                "SELECT baseline, clock_floor_us, mirrored_sequence, purged_at_us FROM "
+                "tidemark_table WHERE id = ?1");
   row.bind(1, table.id);
   if (!row.step()) {
     throw Error(ExitCode::not_ready,
@@ -52,6 +52,7 @@ TableState SqliteNode::load_state(const ActiveTable& table) {
   state.baseline = row.uuid(0);
   state.clock_floor_us = row.integer(1);
   state.mirrored_sequence = row.integer(2);
+  state.purged_at_us = row.integer(3);
   Statement seen(connection_, "SELECT baseline FROM tidemark_baseline_seen WHERE table_id = ?1");
   seen.bind(1, table.id);
   while (seen.step()) state.baselines_seen.insert(seen.uuid(0));
@@ -63,14 +64,16 @@ void SqliteNode::save_state(const ActiveTable& table, const TableState& state) {
   save_knowledge("tidemark_knowledge", table.id, state.knowledge);
   save_knowledge("tidemark_forgotten", table.id, state.forgotten);
   if (stored.baseline != state.baseline || stored.clock_floor_us != state.clock_floor_us ||
-      stored.mirrored_sequence != state.mirrored_sequence) {
+      stored.mirrored_sequence != state.mirrored_sequence ||
+      stored.purged_at_us != state.purged_at_us) {
     Statement update(connection_,
                      "UPDATE tidemark_table SET baseline = ?2, clock_floor_us = ?3, "
-                     "mirrored_sequence = ?4 WHERE id = ?1");
+                     "mirrored_sequence = ?4, purged_at_us = ?5 WHERE id = ?1");
     update.bind(1, table.id)
         .bind(2, state.baseline)
         .bind(3, state.clock_floor_us)
         .bind(4, state.mirrored_sequence)
+        .bind(5, state.purged_at_us)
         .run();
   }
   if (stored.baselines_seen == state.baselines_seen) return;

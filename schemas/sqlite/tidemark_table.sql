@@ -5,5 +5,6 @@ CREATE TABLE tidemark_table (
   shape TEXT NOT NULL,
   baseline BLOB NOT NULL,
   clock_floor_us INTEGER NOT NULL,
-  mirrored_sequence INTEGER NOT NULL
+  mirrored_sequence INTEGER NOT NULL,
+  purged_at_us INTEGER NOT NULL DEFAULT 0
 );
