@@ -11,7 +11,10 @@ namespace {
 /// What is lost with the control tables, for people who did not think of it.
 std::string farewell(Node& node) {
   std::int64_t pending = 0;
-  for (const ActiveTable& table : node.active_tables()) pending += node.pending(table).first;
+  for (const ActiveTable& table : node.active_tables()) {
+    // Where capture is damaged the log itself may be gone, and it would not tell the truth anyway.
+    if (table.health == CaptureHealth::intact) pending += node.pending(table).first;
+  }
   const std::int64_t open = node.count_conflicts(ConflictStatus::open);
   const std::int64_t kept = node.count_conflicts(ConflictStatus::resolved) + open;
   std::string text;

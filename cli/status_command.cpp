@@ -55,13 +55,14 @@ void read_node(Node& node, NodeStatus& status) {
   node.begin_read();
   try {
     for (const ActiveTable& table : node.active_tables()) {
-      if (table.health != CaptureHealth::intact) {
-        status.lost_capture.push_back(table.spec.name);
-        if (table.health == CaptureHealth::table_missing) continue;
-      }
-      TableStatus each{.state = node.load_state(table)};
+      const bool intact = table.health == CaptureHealth::intact;
+      if (!intact) status.lost_capture.push_back(table.spec.name);
+      if (table.health == CaptureHealth::table_missing) continue;
+      TableStatus each;
+      each.state = node.load_state(table);
       std::int64_t oldest_us = 0;
-      std::tie(each.pending, oldest_us) = node.pending(table);
+      // Where capture is damaged the log itself may be gone.
+      if (intact) std::tie(each.pending, oldest_us) = node.pending(table);
       status.pending += each.pending;
       if (each.pending > 0 &&
           (status.oldest_pending_us == 0 || oldest_us < status.oldest_pending_us)) {
