@@ -116,7 +116,7 @@ def test_kill_bulk_sessions(lab):
         while killer.killed < (60 if lab.long else 20):
             batch += 1
             a.sql("BEGIN; UPDATE t SET batch = %d; DELETE FROM t WHERE id IN (SELECT id FROM t ORDER BY id LIMIT 50);"
-                  "INSERT INTO t SELECT max(id) + value, %d, 'new' FROM t, (WITH RECURSIVE n(value) AS (SELECT 1 UNION "
+                  "INSERT INTO t SELECT max(id) + value, %d, 'new' FROM (SELECT id FROM t WHERE id < 1000000000), (WITH RECURSIVE n(value) AS (SELECT 1 UNION "
                   "ALL SELECT value + 1 FROM n WHERE value < 60) SELECT value FROM n) GROUP BY value; COMMIT;" % (batch, batch))
             b.sql("INSERT INTO t VALUES (%d, %d, 'from b')" % (10**9 + batch, b.value("SELECT max(batch) FROM t")))
             for _ in range(2):

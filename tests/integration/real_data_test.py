@@ -4,6 +4,7 @@ run, a ring of three, a star of five, several jobs. The program's own `verify` a
 import subprocess
 import sys
 import threading
+import time
 
 from support import (connect, health, main, moved, quoted, require, require_equal, shared_data, test, user_tables)
 
@@ -75,6 +76,7 @@ class Clerk(threading.Thread):
                 self.problem = unexpected
             position += size
             self.done += size
+            time.sleep(self.rng.random() * 0.05)
 
 
 def edit_while_sessions_run(lab, nodes, name, count, code=(0, 3)):
@@ -121,7 +123,7 @@ def test_backup_into_an_empty_node(lab):
         lab.require_equal_nodes()
         require_equal(len(before), {"chinook": 11, "northwind": 13}[sample], "tables of " + sample)
         lab.verify()
-        edit_while_sessions_run(lab, [source], sample, 200 if lab.long else 80)
+        edit_while_sessions_run(lab, [source], sample, 400 if lab.long else 200)
         settle(lab)
         sql = "SELECT name, sql FROM sqlite_schema WHERE type IN ('table', 'index') AND name NOT LIKE 'tidemark%' AND " \
               "name NOT LIKE 'sqlite%' ORDER BY name"
@@ -137,7 +139,7 @@ def test_two_way_between_two_copies_under_edits(lab):
         lab.activate()
         require_equal(moved(lab.sync()), 0, "rows moved between two equal copies")
         lab.verify()
-        edit_while_sessions_run(lab, nodes, sample, 600 if lab.long else 250)
+        edit_while_sessions_run(lab, nodes, sample, 900 if lab.long else 400)
         settle(lab)
 
 
@@ -166,7 +168,7 @@ def test_ring_of_three(lab):
             lab.job("side%d" % i, [nodes[i], nodes[(i + 1) % 3]])
         lab.activate()
         lab.sync()
-        edit_while_sessions_run(lab, nodes, sample, 200 if lab.long else 70)
+        edit_while_sessions_run(lab, nodes, sample, 300 if lab.long else 120)
         settle(lab)
 
 
@@ -181,7 +183,7 @@ def test_star_of_five(lab):
         lab.sync()
         lab.sync()
         lab.require_equal_nodes()
-        edit_while_sessions_run(lab, [hub] + branches, sample, 150 if lab.long else 40)
+        edit_while_sessions_run(lab, [hub] + branches, sample, 200 if lab.long else 70)
         settle(lab)
 
 
@@ -194,7 +196,7 @@ def test_several_jobs_over_the_same_nodes(lab):
     lab.job("archive", [nodes[0], nodes[2]], mode="backup")
     lab.activate()
     lab.sync()
-    edit_while_sessions_run(lab, nodes[:2], "chinook", 150 if lab.long else 60)
+    edit_while_sessions_run(lab, nodes[:2], "chinook", 300 if lab.long else 150)
     nodes[2].sql("UPDATE Artist SET Name = 'edited on the archive' WHERE ArtistId < 5")
     settle(lab)
     require("target_changed" in {c["type"] for c in lab.conflicts()}, "an edit of the archive is in the log")
