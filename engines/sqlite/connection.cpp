@@ -48,6 +48,21 @@ Connection::Connection(const ConnectRequest& request)
   }
 }
 
+Connection::Connection(const std::string& node_name)
+    : node_name_(node_name), file_(":memory:"), read_only_(false) {
+  configure_library_once();
+  const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_MEMORY |
+                    SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+  const int result = sqlite3_open_v2(file_.c_str(), &handle_, flags, nullptr);
+  try {
+    if (result != SQLITE_OK) fail("cannot open a database in memory");
+    configure(std::chrono::milliseconds(0));
+  } catch (...) {
+    sqlite3_close_v2(handle_);
+    throw;
+  }
+}
+
 Connection::~Connection() { sqlite3_close_v2(handle_); }
 
 // SQLite reports most of these as "unable to open database file". The file itself is not opened

@@ -28,6 +28,8 @@ class Connection {
   /// Opens an existing file, which may have 0 bytes: an empty database. Throws Error unreachable
   /// when there is no such file, it is no database, or permissions forbid it.
   explicit Connection(const ConnectRequest& request);
+  /// An empty private database in memory, for calculations.
+  explicit Connection(const std::string& node_name);
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;

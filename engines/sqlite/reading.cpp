@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "engines/sqlite/identifiers.h"
+#include "engines/sqlite/index_evaluator.h"
 #include "engines/sqlite/sqlite_node.h"
 #include "engines/sqlite/statement.h"
 #include "engines/sqlite/streams.h"
@@ -84,56 +85,47 @@ LocalRow SqliteNode::find(const ActiveTable& table, RowView key) {
 
 std::vector<Row> SqliteNode::unique_rivals(const ActiveTable& table, RowView row) {
   const TableStatements& kept = statements(table);
-  const auto found = read_table(connection_, table.spec.name);
   std::vector<Row> rivals;
+  const auto found = read_table(connection_, table.spec.name);
   if (!found) return rivals;
-  // The columns of `row` stand in the session's order, those of an index in the catalog's.
-  const auto parameter_of = [&kept](const std::string& column) {
-    for (std::size_t i = 0; i < kept.spec.columns.size(); ++i) {
-      if (kept.spec.columns[i].name == column)
-        return TableSql::parameters(static_cast<int>(i) + 1, 1);
-    }
-    return std::string("NULL");
-  };
-  std::string scope;
-  for (const ColumnSpec& column : found->spec.columns) {
-    if (!scope.empty()) scope += ", ";
-    scope += parameter_of(column.name) + " AS " + quoted_name(column.name);
-  }
-  std::string own_key;
-  for (const std::size_t position : kept.spec.key) {
-    const std::string& column = kept.spec.columns[position].name;
-    if (!own_key.empty()) own_key += " AND ";
-    own_key += quoted_name(column) + " = " + parameter_of(column);
-  }
-  for (const UniqueIndex& index : found->uniques) {
-    std::string where;
-    for (const IndexTerm& term : index.terms) {
-      if (!where.empty()) where += " AND ";
-      const std::string collate = " COLLATE " + quoted_name(term.collation);
-      if (term.column) {
-        const std::string& column = found->spec.columns[*term.column].name;
-        where += quoted_name(column) + collate + " = " + parameter_of(column);
-      } else {
-        where += "(" + term.expression + ")" + collate + " = (SELECT " + term.expression +
-                 " FROM (SELECT " + scope + "))";
-      }
-    }
-    if (!index.predicate.empty()) {
-      where += " AND (" + index.predicate + ") AND (SELECT " + index.predicate + " FROM (SELECT " +
-               scope + "))";
-    }
-    Statement statement(connection_, "SELECT " + kept.sql.key_columns() + " FROM " +
-                                         kept.sql.table() + " WHERE " + where + " AND NOT (" +
-                                         own_key + ")");
+  // The values of `row` stand in the session's order of columns, an index speaks of the catalog's.
+  const auto value_of = [&](std::size_t catalog_position) {
+    const std::string& column = found->spec.columns[catalog_position].name;
     for (std::size_t i = 0; i < row.size(); ++i) {
-      // Not every column appears in every statement.
-      const int position = static_cast<int>(i) + 1;
-      if (position <= statement.parameter_count()) statement.bind(position, row[i]);
+      if (kept.spec.columns[i].name == column) return row[i];
     }
+    return ValueView::of_null();
+  };
+  const std::vector<ValueView> own_key = key_of(kept.spec, row);
+  const int key_size = static_cast<int>(own_key.size());
+  std::optional<IndexEvaluator> evaluator;
+  for (const UniqueIndex& index : found->uniques) {
+    Row terms;
+    if (index.plain()) {
+      for (const IndexTerm& term : index.terms) terms.emplace_back(value_of(*term.column));
+    } else {
+      if (!evaluator) evaluator.emplace(name(), *found, kept.spec.columns, row);
+      auto evaluated = evaluator->terms(index);
+      if (!evaluated) continue;
+      terms = std::move(*evaluated);
+    }
+    std::string where;
+    for (std::size_t i = 0; i < index.terms.size(); ++i) {
+      const IndexTerm& term = index.terms[i];
+      const std::string left = term.column ? quoted_name(found->spec.columns[*term.column].name)
+                                           : "(" + term.expression + ")";
+      where += left + " COLLATE " + quoted_name(term.collation) + " = " +
+               TableSql::parameters(key_size + 1 + static_cast<int>(i), 1) + " AND ";
+    }
+    if (!index.predicate.empty()) where += "(" + index.predicate + ") AND ";
+    Statement statement(connection_, "SELECT " + kept.sql.key_columns() + " FROM " +
+                                         kept.sql.table() + " WHERE " + where + "NOT (" +
+                                         kept.sql.key_is(1) + ")");
+    const std::vector<ValueView> term_views = to_views(terms);
+    statement.bind_row(1, own_key).bind_row(key_size + 1, term_views);
     while (statement.step()) {
       Row key;
-      for (int i = 0; i < statement.column_count(); ++i) key.emplace_back(statement.value(i));
+      for (int i = 0; i < key_size; ++i) key.emplace_back(statement.value(i));
       if (std::find(rivals.begin(), rivals.end(), key) == rivals.end()) {
         rivals.push_back(std::move(key));
       }

@@ -22,6 +22,16 @@ SqliteNode::SqliteNode(const OpenRequest& request, const std::filesystem::path& 
       origins_(connection_) {
   Statement mode(connection_, "PRAGMA journal_mode");
   write_ahead_log_ = mode.step() && mode.text(0) == "wal";
+  Statement encoding(connection_, "PRAGMA encoding");
+  if (encoding.step() && encoding.text(0) != "UTF-8") {
+    // Its text keys are ordered by other bytes than everybody else's, and text that is no clean
+    // Unicode would be altered on its way in.
+    throw Error(
+        ExitCode::not_ready,
+        "node " + name() + ": " + file.string() + " keeps its text as " + encoding.text(0),
+        "Only databases in UTF-8 can take part: write its contents into a new database with "
+        "'sqlite3 OLD .dump | sqlite3 NEW'.");
+  }
 }
 
 SqliteNode::~SqliteNode() { rollback(); }

@@ -64,7 +64,6 @@ class Statement {
   std::string text(int column) const;
   Uuid uuid(int column) const;
   int column_count() const { return sqlite3_column_count(handle_); }
-  int parameter_count() const { return sqlite3_bind_parameter_count(handle_); }
 
  private:
   void check(int result);
