@@ -5,6 +5,7 @@
 #include <exception>
 #include <map>
 #include <memory>
+#include <set>
 #include <thread>
 #include <utility>
 
@@ -88,8 +89,13 @@ class Pull {
     if (request_.mirror) number_target_changes();
     Transaction source_transaction(source_, request_.dry_run);
     open_source();
-    if (!has_work()) return true;
-    const bool concurrent = !request_.dry_run && source_.traits().local &&
+    if (!has_work()) {
+      source_transaction.commit();
+      return true;
+    }
+    // A source that is read under its write lock is read at once and let go: two sessions that hold
+    // one write lock and wait for another could wait for each other.
+    const bool concurrent = !request_.dry_run && !source_locked_ && source_.traits().local &&
                             source_.traits().snapshot_reads && target_.traits().local;
     if (concurrent) {
       Transaction target_transaction(target_, false);
@@ -97,13 +103,15 @@ class Pull {
       own_changes_meanwhile_.assign(wanted_.size(), false);  // all are in what is read next
       apply_all([this](std::size_t index) { return apply_while_reading(index); });
       finish(started_at_us);
+      source_transaction
+          .commit();  // before the target: it must not know numbers that may be undone
       target_transaction.commit();
       return true;
     }
     // Staged first: no lock is held on the target while data travels, and none on the source while
     // the target waits for its lock.
     std::vector<std::unique_ptr<Stage>> stages(request_.target_tables.size());
-    const std::vector<Knowledge> known = external_knowledge();
+    const std::vector<TableState> met = external_states();
     for (const Reading& reading : plan_readings()) {
       stages[reading.index] =
           target_.make_stage(request_.target_tables[reading.index].table, false);
@@ -112,7 +120,7 @@ class Pull {
     source_transaction.commit();
     Transaction target_transaction(target_, request_.dry_run);
     open_target();
-    if (external_knowledge() != known) return false;
+    if (external_states() != met) return false;
     apply_all([&](std::size_t index) { return apply_stage(index, *stages[index]); });
     finish(started_at_us);
     target_transaction.commit();
@@ -140,7 +148,10 @@ class Pull {
       load_target_states();
       return;
     }
-    note_null_keys(capture::open_harvested_snapshot(source_, request_.source_tables));
+    const capture::HarvestReport harvested =
+        capture::open_harvested_snapshot(source_, request_.source_tables);
+    note_null_keys(harvested);
+    source_locked_ = harvested.under_write_lock;
     target_.begin_read();
     const Transaction target_transaction(target_, false);
     load_target_states();
@@ -182,17 +193,20 @@ class Pull {
     return std::find(wanted_.begin(), wanted_.end(), true) != wanted_.end();
   }
 
-  /// What the target had seen of other nodes, table by table: its own numbers may grow meanwhile.
-  std::vector<Knowledge> external_knowledge() const {
-    std::vector<Knowledge> result;
+  /// The target's states without what it may change by itself meanwhile: what rows were read for.
+  std::vector<TableState> external_states() const {
+    std::vector<TableState> states;
     for (const CapturedTable& captured : request_.target_tables) {
-      Knowledge others;
+      TableState others = captured.state;
+      others.knowledge = Knowledge();
       for (const auto& [origin, sequence] : captured.state.knowledge.entries()) {
-        if (origin != captured.state.origin) others.raise(origin, sequence);
+        if (origin != captured.state.origin) others.knowledge.raise(origin, sequence);
       }
-      result.push_back(std::move(others));
+      others.mirrored_sequence = 0;
+      others.purged_at_us = 0;
+      states.push_back(std::move(others));
     }
-    return result;
+    return states;
   }
 
   void open_target() {
@@ -267,14 +281,17 @@ class Pull {
     const std::unique_ptr<RowStream> rows =
         reading.whole ? source_.all_rows(from) : source_.changes_since(from, reading.known);
     const std::int64_t total = reading.whole && request_.progress ? source_.count_rows(from) : 0;
+    std::set<Row, KeyOrder> set_back(reading.set_back.begin(), reading.set_back.end(),
+                                     KeyOrder(from.spec));
     std::int64_t done = 0;
     ChangedRow row;
     while (rows->next(row)) {
       row.revert = reading.must_ask;
-      stage.add(row);
+      if (!stage.add(row)) return;
+      if (!set_back.empty()) set_back.erase(to_row(row.key));  // is compared anyway
       if (++done % kProgressEvery == 0) progress("read", reading.index, done, total);
     }
-    for (const Row& key : reading.set_back) {
+    for (const Row& key : set_back) {
       const auto key_views = to_views(key);
       const LocalRow found = source_.find(from, key_views);
       const auto row_views = to_views(found.row);
@@ -416,6 +433,7 @@ class Pull {
   PullReport report_;
   std::vector<bool> wanted_;
   std::vector<bool> own_changes_meanwhile_;
+  bool source_locked_ = false;
   std::vector<std::int64_t> received_;  // rows read, table by table
 };
 

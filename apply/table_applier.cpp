@@ -12,6 +12,12 @@ namespace {
 compare::Side side_of(const ChangedRow& row) { return {row.present, row.version}; }
 compare::Side side_of(const LocalRow& row) { return {row.present, row.version}; }
 
+std::string encoded(RowView key) {
+  std::string text;
+  append_encoding(key, text);
+  return text;
+}
+
 }  // namespace
 
 TableApplier::TableApplier(const Context& context)
@@ -132,6 +138,9 @@ void TableApplier::act(const compare::Decision& decision, const ChangedRow& inco
       return;
     }
     case compare::Action::keep_as_new:
+      if (!local.version && !table_.spec.uniques.empty()) {
+        joined_keys_.insert(encoded(incoming.key));
+      }
       target_.put_version(table_, incoming.key, local.present, new_version(decision.later_than_us));
       return;
     case compare::Action::forget:
@@ -220,7 +229,13 @@ void TableApplier::settle_rivals(const Parked& parked) {
   const ChangedRow incoming{.key = key, .row = row, .present = true, .version = parked.version};
   const std::vector<Row> rival_keys = target_.unique_rivals(table_, row);
   std::vector<LocalRow> rivals;
-  for (const Row& rival : rival_keys) rivals.push_back(target_.find(table_, to_views(rival)));
+  std::vector<std::optional<Version>> rival_versions;
+  for (const Row& rival_key : rival_keys) {
+    LocalRow rival = target_.find(table_, to_views(rival_key));
+    rival_versions.push_back(rival.version);
+    if (joined_keys_.contains(encoded(to_views(rival_key)))) rival.version.reset();
+    rivals.push_back(std::move(rival));
+  }
   const ConflictType type =
       rivals.size() > 1 ? ConflictType::multiple_unique : ConflictType::unique_exists;
 
@@ -241,7 +256,7 @@ void TableApplier::settle_rivals(const Parked& parked) {
     const auto rival_key = to_views(rival_keys[i]);
     log(type, ConflictStatus::resolved, rival_key, source_side(incoming), target_side(rivals[i]));
     target_.put_row(table_, rival_key, {});
-    bury(rival_key, rivals[i].version);
+    bury(rival_key, rival_versions[i]);
     ++counts_.deleted;
   }
   if (const std::optional<Refusal> refusal = target_.put_row(table_, key, row)) {

@@ -6,6 +6,7 @@
 
 #include <optional>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "apply/pull.h"
@@ -89,6 +90,9 @@ class TableApplier final : private ApplySink, private PairSink {
   std::vector<Verdict> verdicts_;
   std::unique_ptr<Stage> verdict_rows_;
   std::vector<Parked> parked_;
+  /// Encoded keys of the target's rows from before activation that got their first version here:
+  /// where a unique value is disputed they still count as rows without one.
+  std::unordered_set<std::string> joined_keys_;
 };
 
 }  // namespace tidemark::apply

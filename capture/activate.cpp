@@ -144,13 +144,22 @@ std::vector<std::string> deactivate(Node& node, bool dry_run) {
 void recover_capture(Node& node, const ActiveTable& table) {
   node.repair_capture(table);
   TableState state = node.load_state(table);
-  if (node.has_pending(table)) node.harvest(table, state);
+  if (node.has_pending(table)) {
+    node.harvest(table, state);
+    node.save_state(table, state);
+  }
   node.touch_all(table);
-  // What happened in between is not known, so nothing that was seen before counts as seen: every
-  // row is compared with every peer's, as when the table was first activated.
-  const std::int64_t sequence = state.sequence();
+  // What happened in between is not known, so nothing that was seen before counts as seen, not even
+  // the node's own changes: rows that vanished are to come back, whoever wrote them. A fresh origin
+  // keeps the old numbers from being used twice; a fresh baseline has every row compared with every
+  // peer's.
+  std::optional<Identity> identity = node.identity();
+  identity->origin = random_uuid();
+  ++identity->incarnation;
+  start_origin(node, *identity);
+  state = node.load_state(table);
   state.knowledge = Knowledge();
-  state.knowledge.raise(state.origin, sequence);
+  state.knowledge.raise(state.origin, 0);
   state.baseline = random_uuid();
   state.baselines_seen = {state.baseline};
   node.save_state(table, state);

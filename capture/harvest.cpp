@@ -50,7 +50,10 @@ HarvestReport open_harvested_snapshot(Node& node, std::vector<CapturedTable>& ta
     node.begin_write();
     load_states(node, tables);
     add(report, harvest(node, tables));
-    if (attempt == kSnapshotAttempts) return report;
+    if (attempt == kSnapshotAttempts) {
+      report.under_write_lock = true;
+      return report;
+    }
     node.commit();
   }
 }

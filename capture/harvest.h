@@ -20,6 +20,9 @@ struct CapturedTable {
 struct HarvestReport {
   std::int64_t versions = 0;
   std::map<std::string, std::int64_t> null_keys;  // table -> entries that cannot be addressed
+  /// The open snapshot is a write transaction whose harvest is not committed yet: its numbers may
+  /// not be told to anybody before it is.
+  bool under_write_lock = false;
 };
 
 /// Harvests and saves the states (inside the caller's write transaction).

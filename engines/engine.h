@@ -50,13 +50,14 @@ struct ActiveTable {
 class Stage {
  public:
   virtual ~Stage() = default;
-  /// Copies the row. May block while a concurrent reader catches up.
-  virtual void add(const ChangedRow& row) = 0;
+  /// Copies the row. May block while a concurrent reader catches up. False: the reader gave up, and so
+  /// may the writer.
+  virtual bool add(const ChangedRow& row) = 0;
   /// No more rows. Must be called exactly once, unless fail() is.
   virtual void finish() = 0;
   /// The source failed: the reader gets `error` as an exception.
   virtual void fail(std::exception_ptr error) = 0;
-  /// The reader gave up: rows that are still added are dropped, and nobody waits.
+  /// The reader gives up: rows that are still added are dropped, and nobody waits.
   virtual void abandon() noexcept = 0;
 };
 

@@ -109,7 +109,7 @@ Spool::~Spool() {
   if (file_ >= 0) ::close(file_);
 }
 
-void Spool::add(const ChangedRow& row) {
+bool Spool::add(const ChangedRow& row) {
   const auto flags = static_cast<std::uint8_t>(
       (row.present ? kPresent : 0) | (row.version ? kVersioned : 0) | (row.revert ? kRevert : 0) |
       (row.version && row.version->inserted ? kInserted : 0));
@@ -120,27 +120,28 @@ void Spool::add(const ChangedRow& row) {
     append(filling_, row.version->sequence);
   }
   append_values(filling_, row.present ? row.row : row.key);
-  if (filling_.size() >= options_.chunk_size) hand_over();
+  return filling_.size() < options_.chunk_size || hand_over();
 }
 
-void Spool::hand_over() {
+bool Spool::hand_over() {
   std::unique_lock lock(mutex_);
   if (options_.concurrent) {
     changed_.wait(lock, [this] { return abandoned_ || queued_bytes_ < options_.memory_limit; });
   }
   if (abandoned_) {
     filling_.clear();
-    return;
+    return false;
   }
   if (!options_.concurrent && (file_ >= 0 || queued_bytes_ >= options_.memory_limit)) {
     write_to_file(filling_);
     filling_.clear();
-    return;
+    return true;
   }
   queued_bytes_ += filling_.size();
   chunks_.push_back(std::exchange(filling_, Chunk()));
   filling_.reserve(options_.chunk_size + 4096);
   changed_.notify_all();
+  return true;
 }
 
 void Spool::finish() {

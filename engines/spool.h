@@ -31,7 +31,7 @@ class Spool final : public Stage, public RowStream {
   Spool& operator=(const Spool&) = delete;
 
   // The writer's side.
-  void add(const ChangedRow& row) override;
+  bool add(const ChangedRow& row) override;
   void finish() override;
   void fail(std::exception_ptr error) override;
 
@@ -42,7 +42,7 @@ class Spool final : public Stage, public RowStream {
  private:
   using Chunk = std::string;
 
-  void hand_over();
+  bool hand_over();
   bool take_chunk();
   void write_to_file(const Chunk& chunk);
   bool read_from_file();

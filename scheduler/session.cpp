@@ -167,6 +167,32 @@ void warn_of_cut_relations(const std::vector<TableSpec>& tables,
   }
 }
 
+/// The columns of the unique constraints of a table, by name.
+std::set<std::vector<std::string>> unique_columns(const TableSpec& table) {
+  std::set<std::vector<std::string>> result;
+  for (const UniqueSpec& unique : table.uniques) {
+    std::vector<std::string> names;
+    for (const std::size_t column : unique.columns) names.push_back(table.columns[column].name);
+    std::sort(names.begin(), names.end());
+    result.insert(std::move(names));
+  }
+  return result;
+}
+
+/// Rows that are legal on one node would be buried on the other.
+void warn_of_lone_uniques(const TableSpec& table, const Node& node, const TableSpec& other_table,
+                          const Node& other, std::vector<std::string>& warnings) {
+  const auto there = unique_columns(other_table);
+  for (const std::vector<std::string>& names : unique_columns(table)) {
+    if (there.contains(names)) continue;
+    std::string list;
+    for (const std::string& name : names) list += (list.empty() ? "" : ", ") + name;
+    warnings.push_back("table " + table.name + " has a unique constraint (" + list + ") on node " +
+                       node.name() + " but not on node " + other.name() +
+                       ": rows that only break it there will go to the conflict log");
+  }
+}
+
 class Session {
  public:
   Session(const JobConfig& job, Node& first, Node& second, std::chrono::days tombstone_retention,
@@ -199,9 +225,9 @@ class Session {
       rehearse();
     } else {
       exchange();
+      register_peer(first_, first_tables_, second_identity_, second_tables_);
+      register_peer(second_, second_tables_, first_identity_, first_tables_);
       if (wrote()) {
-        register_peer(first_, first_tables_, second_identity_, second_tables_);
-        register_peer(second_, second_tables_, first_identity_, first_tables_);
         purge(first_, first_tables_);
         purge(second_, second_tables_);
       }
@@ -540,7 +566,10 @@ TablePlan plan_tables(const JobConfig& job, Node& first, Node& second) {
       plan.problems.push_back("table " + name + " differs between nodes " + first.name() +
                               " (here) and " + second.name() + " (there): " + difference);
     }
-    if (differences.empty()) order.push_back(here->spec);
+    if (!differences.empty()) continue;
+    order.push_back(here->spec);
+    warn_of_lone_uniques(here->spec, first, there->spec, second, plan.warnings);
+    warn_of_lone_uniques(there->spec, second, here->spec, first, plan.warnings);
   }
   warn_of_uncaptured(job, first, first_catalog, names, plan.warnings);
   warn_of_uncaptured(job, second, second_catalog, names, plan.warnings);

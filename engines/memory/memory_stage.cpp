@@ -2,16 +2,17 @@
 
 namespace tidemark::memory {
 
-void MemoryStage::add(const ChangedRow& row) {
+bool MemoryStage::add(const ChangedRow& row) {
   Staged staged{.key = StoredRow(row.key),
                 .row = row.present ? StoredRow(row.row) : StoredRow(),
                 .present = row.present,
                 .version = row.version,
                 .revert = row.revert};
   const std::lock_guard lock(mutex_);
-  if (abandoned_) return;
+  if (abandoned_) return false;
   rows_.push_back(std::move(staged));
   changed_.notify_one();
+  return true;
 }
 
 void MemoryStage::finish() {

@@ -15,7 +15,7 @@ namespace tidemark::memory {
 
 class MemoryStage final : public Stage, public RowStream {
  public:
-  void add(const ChangedRow& row) override;
+  bool add(const ChangedRow& row) override;
   void finish() override;
   void fail(std::exception_ptr error) override;
   void abandon() noexcept override;
