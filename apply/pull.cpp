@@ -135,8 +135,9 @@ class Pull {
       capture::harvest(target_, request_.target_tables);
       return;
     }
+    Transaction target_transaction(target_, false);
     capture::open_harvested_snapshot(target_, request_.target_tables);
-    target_.commit();
+    target_transaction.commit();
   }
 
   void open_source() {
@@ -162,8 +163,15 @@ class Pull {
   }
 
   void load_target_states() {
-    for (CapturedTable& captured : request_.target_tables) {
+    was_restored_.assign(request_.target_tables.size(), false);
+    met_.assign(request_.target_tables.size(), {});
+    for (std::size_t i = 0; i < request_.target_tables.size(); ++i) {
+      CapturedTable& captured = request_.target_tables[i];
       captured.state = target_.load_state(captured.table);
+      if (!request_.mirror) continue;
+      met_[i] = target_.load_peers(captured.table)[request_.source_id];
+      was_restored_[i] = captured.state.mirrored_sequence == TableState::kNotCompared ||
+                         !request_.source_tables[i].state.knowledge.covers(met_[i]);
     }
   }
 
@@ -172,6 +180,7 @@ class Pull {
             .target = request_.target_tables[index].state,
             .source_is_first = request_.source_is_first,
             .mirror = request_.mirror,
+            .was_restored = was_restored_[index],
             .policy = request_.options[index].policy};
   }
 
@@ -340,6 +349,7 @@ class Pull {
                           .policy = request_.options[index].policy,
                           .source_is_first = request_.source_is_first,
                           .mirror = request_.mirror,
+                          .was_restored = was_restored_[index],
                           .rules = request_.rules,
                           .conflicts = conflicts});
     return applier.apply(stage);
@@ -353,6 +363,12 @@ class Pull {
       PullCounts counts = apply_one(i);
       counts.received = received_[i];
       check_deletes(into.table, counts);
+      if (was_restored_[i]) {
+        // What the source has lost it may learn again, and must then be able to send it.
+        // Its rows are compared, so that what was forgotten of it does not matter any more.
+        into.state.knowledge.go_back(met_[i], request_.source_tables[i].state.knowledge);
+        into.state.forgotten.go_back(met_[i], request_.source_tables[i].state.knowledge);
+      }
       // Changes that came in between were not compared with the source yet; the next pull does
       // that.
       if (request_.mirror && !own_changes_meanwhile_[i]) {
@@ -432,6 +448,8 @@ class Pull {
   Node& target_;
   PullReport report_;
   std::vector<bool> wanted_;
+  std::vector<bool> was_restored_;  // backup: table by table, see compare::PullContext
+  std::vector<Knowledge> met_;      // backup: what the source knew when the two met last
   std::vector<bool> own_changes_meanwhile_;
   bool source_locked_ = false;
   std::vector<std::int64_t> received_;  // rows read, table by table

@@ -29,6 +29,7 @@ TableApplier::TableApplier(const Context& context)
                      .target = context.target_state,
                      .source_is_first = context.source_is_first,
                      .mirror = context.mirror,
+                     .was_restored = context.was_restored,
                      .policy = context.policy} {}
 
 PullCounts TableApplier::apply(Stage& stage) {

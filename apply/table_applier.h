@@ -34,6 +34,7 @@ class TableApplier final : private ApplySink, private PairSink {
     Policy policy;
     bool source_is_first;
     bool mirror;
+    bool was_restored;
     const compare::Rules& rules;
     ConflictLog& conflicts;
   };

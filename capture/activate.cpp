@@ -55,18 +55,6 @@ const TableSpec& usable_table(const Node& node, const std::vector<TableSpec>& ca
   return *spec;
 }
 
-/// A fresh origin whose sequences start at nothing; what the node has seen stays seen.
-void start_origin(Node& node, const Identity& identity) {
-  node.set_identity(identity);
-  for (const ActiveTable& table : node.active_tables()) {
-    TableState state = node.load_state(table);
-    state.origin = identity.origin;
-    state.knowledge.raise(identity.origin, 0);
-    state.mirrored_sequence = 0;
-    node.save_state(table, state);
-  }
-}
-
 void bring_identity(Node& node, const ActivationRequest& request, ActivationReport& report) {
   std::optional<Identity> identity = node.identity();
   if (!identity) {
@@ -90,6 +78,17 @@ void bring_identity(Node& node, const ActivationRequest& request, ActivationRepo
 }
 
 }  // namespace
+
+void start_origin(Node& node, const Identity& identity) {
+  node.set_identity(identity);
+  for (const ActiveTable& table : node.active_tables()) {
+    TableState state = node.load_state(table);
+    state.origin = identity.origin;
+    state.knowledge.raise(identity.origin, 0);
+    state.mirrored_sequence = TableState::kNotCompared;
+    node.save_state(table, state);
+  }
+}
 
 ActivationReport activate(Node& node, const ActivationRequest& request, bool dry_run) {
   ActivationReport report;

@@ -113,7 +113,8 @@ PairStatus compare_pair(const JobConfig& job, const NodeStatus& first, const Nod
     pair.to_second += unseen(here, there->second);
     pair.to_first += job.mode == Mode::two_way
                          ? unseen(there->second, here)
-                         : there->second.pending + other.sequence() - other.mirrored_sequence;
+                         : there->second.pending + other.sequence() -
+                               std::max<std::int64_t>(0, other.mirrored_sequence);
   }
   return pair;
 }

@@ -109,7 +109,7 @@ bool is_outdated(const PullContext& context) {
 }
 
 bool needs_full_compare(const PullContext& context) {
-  return is_joining(context) || is_outdated(context);
+  return is_joining(context) || is_outdated(context) || context.was_restored;
 }
 
 bool can_apply_known(const PullContext& context, bool target_is_empty) {
@@ -143,9 +143,8 @@ Decision receive(const PullContext& context, const Side& incoming, const Side& l
                             !context.source.knowledge.covers(context.target.forgotten);
     if (incoming.present && !local.present && may_be_old) {
       // A tombstone that was purged here may have been this row's, and a third node may still hold
-      // it: the new version keeps the row everywhere.
+      // it: the new version, which is later than any that was purged, keeps the row everywhere.
       decision.action = Action::take_as_new;
-      decision.later_than_us = incoming.version->changed_at_us;
       decision = logged(decision, ConflictType::revived, true);
     }
     return decision;
@@ -166,11 +165,16 @@ Decision only_at_target(const PullContext& context, const Side& local) {
     if (local.version) decision.later_than_us = local.version->changed_at_us;
     return logged(decision, ConflictType::target_changed, true);
   }
-  Decision decision{.action = Action::keep_as_new};
-  if (local.version) decision.later_than_us = local.version->changed_at_us;
+  const Decision decision{.action = Action::keep_as_new};
   const bool nothing_forgotten = context.source.knowledge.covers(context.target.forgotten) &&
                                  context.target.knowledge.covers(context.source.forgotten);
-  if (!local.version && nothing_forgotten) return decision;  // the joiner's own row
+  if (nothing_forgotten) {
+    // The joiner's own row: older than any change. A change of the target's is sent as one later.
+    if (!local.version) return decision;
+    return {};
+  }
+  // The new version is above the clock floor, not just above the row's own: a third node that still
+  // holds the purged tombstone must not see the version of the row go back.
   if (!local.version ||
       (local.present && local.version->changed_at_us <= context.target.clock_floor_us)) {
     return logged(decision, ConflictType::revived, false);

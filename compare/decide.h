@@ -18,13 +18,16 @@ struct PullContext {
   const TableState& target;  // after the target's harvest
   bool source_is_first = true;
   bool mirror = false;  // backup: the source always wins
+  /// Backup: one of the two went back to an older state since they met, and knows no longer what it
+  /// did. The target is compared as a whole and follows the source.
+  bool was_restored = false;
   Policy policy = Policy::latest;
 };
 
 /// How two nodes meet; follows from their states.
 bool is_joining(const PullContext& context);  // their baselines differ
-bool is_outdated(
-    const PullContext& context);  // the source has forgotten what the target does not know
+/// The source has forgotten what the target does not know.
+bool is_outdated(const PullContext& context);
 bool needs_full_compare(const PullContext& context);
 /// Every row that is new to the target may be written without a look at the row that it replaces,
 /// unless the target holds a version that the source does not know.

@@ -90,6 +90,18 @@ void Knowledge::raise(const OriginId& origin, std::int64_t sequence) {
   }
 }
 
+void Knowledge::go_back(const Knowledge& before, const Knowledge& now) {
+  std::vector<Entry> kept;
+  for (auto [origin, sequence] : entries_) {
+    const std::optional<std::int64_t> then = before.of(origin);
+    const std::optional<std::int64_t> still = now.of(origin);
+    if (then && !still) continue;
+    if (then && *still < *then) sequence = std::min(sequence, *still);
+    kept.emplace_back(origin, sequence);
+  }
+  entries_ = std::move(kept);
+}
+
 void Knowledge::merge(const Knowledge& other) {
   for (const auto& [origin, sequence] : other.entries_) raise(origin, sequence);
 }

@@ -76,6 +76,8 @@ class Knowledge {
   /// Knows `origin` up to `sequence` at least.
   void raise(const OriginId& origin, std::int64_t sequence);
   void merge(const Knowledge& other);
+  /// Follows another node back: of what `before` knew only that stays which `now` still knows.
+  void go_back(const Knowledge& before, const Knowledge& now);
   bool empty() const { return entries_.empty(); }
   const std::vector<Entry>& entries() const { return entries_; }
 
@@ -96,6 +98,8 @@ struct TableState {
   std::int64_t clock_floor_us = 0;      // highest changed_at among purged tombstones
   /// Mirror mode: own changes up to here were already compared with the source of the backup.
   std::int64_t mirrored_sequence = 0;
+  /// As `mirrored_sequence`: changes under an earlier origin may not have been compared at all.
+  static constexpr std::int64_t kNotCompared = -1;
   std::int64_t purged_at_us = 0;  // when old tombstones were last looked for
 
   std::int64_t sequence() const { return knowledge.of(origin).value_or(0); }

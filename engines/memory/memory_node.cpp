@@ -257,12 +257,7 @@ void MemoryNode::create_control_tables(const Identity& identity) {
 void MemoryNode::set_identity(const Identity& identity) {
   save_whole_content();
   Content& now = change();
-  const bool new_origin = !now.identity || now.identity->origin != identity.origin;
   now.identity = identity;
-  for (auto& [name, table] : now.tables) {
-    // It counts changes of the old origin.
-    if (table.capture && new_origin) table.capture->state.mirrored_sequence = 0;
-  }
 }
 
 void MemoryNode::create_table(const TableSpec& like) {

@@ -333,6 +333,7 @@ TEST_CASE_TEMPLATE("the state of a table comes back as it was saved", Engine, TI
   state.baselines_seen = {uuid(0x33), uuid(0x44), uuid(0xC3)};
   state.clock_floor_us = kFarFutureUs;
   state.mirrored_sequence = 11;
+  state.purged_at_us = 5;
   contract.write([&] { contract.node->save_state(item, state); });
   CHECK(contract.state(item) == state);
   const auto again = contract.database->open("again");

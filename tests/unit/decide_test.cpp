@@ -169,7 +169,31 @@ TEST_CASE("a row that may be the victim of a forgotten tombstone is revived and 
   const Decision decision = receive(meeting.context(), row(40, kA, 1), kNothing, false);
   CHECK(decision.action == Action::take_as_new);
   CHECK(decision.conflict == ConflictType::revived);
-  CHECK(decision.later_than_us == 40);
+  // Above the clock floor, so above any tombstone of the key that a third node may still hold.
+  CHECK_FALSE(decision.later_than_us);
+}
+
+TEST_CASE("a row that only the target has is revived where a tombstone may have been forgotten") {
+  Meeting meeting;
+  meeting.target.clock_floor_us = 50;
+  // Nothing was forgotten that the two do not know: the row is sent as a change later.
+  CHECK(only_at_target(meeting.context(), row(40, kA, 1)) == Decision{});
+  meeting.target.forgotten.raise(uuid(3), 8);
+  const Decision decision = only_at_target(meeting.context(), row(40, kA, 1));
+  CHECK(decision.action == Action::keep_as_new);
+  CHECK(decision.conflict == ConflictType::revived);
+  CHECK_FALSE(decision.later_than_us);
+  // Changed after anything that was forgotten.
+  CHECK(only_at_target(meeting.context(), row(60, kA, 1)) == Decision{});
+}
+
+TEST_CASE("a backup of which one node went back in time compares everything") {
+  Meeting meeting;
+  CHECK_FALSE(needs_full_compare(meeting.context()));
+  PullContext context = meeting.context();
+  context.mirror = true;
+  context.was_restored = true;
+  CHECK(needs_full_compare(context));
 }
 
 TEST_CASE("of two baselines the empty node joins, else the one with the greater id") {
