@@ -27,13 +27,16 @@ std::set<std::string> values_of(const Rows& rows) {
 
 }  // namespace
 
-void Checker::wrote(const std::string& value, const std::string& overwritten) {
-  if (!overwritten.empty()) seen_.insert(overwritten);
+void Checker::wrote(const std::string& value, const std::string& overwritten, bool on_mirror) {
+  if (!overwritten.empty()) (on_mirror ? seen_on_mirror_ : seen_).insert(overwritten);
   if (!value.empty()) written_.insert(value);
 }
 
-void Checker::restored(const std::string& node, const Rows& copy,
+void Checker::restored(const NodeView& before, const Rows& copy,
                        const std::vector<NodeView>& others) {
+  for (const LoggedConflict& conflict : before.conflicts) {
+    if (may_bring_back(conflict)) brought_back_.insert(conflict.winner);
+  }
   std::set<std::string> held = values_of(copy);
   std::set<std::string> logged;
   for (const NodeView& other : others) {
@@ -46,7 +49,7 @@ void Checker::restored(const std::string& node, const Rows& copy,
     if (held.contains(value) || !logged.contains(value)) gone_.insert(value);
   }
   std::erase_if(seen_, [&](const std::string& value) { return held.contains(value); });
-  versions_.erase(node);
+  versions_.erase(before.name);
   may_go_back_ = true;
 }
 
@@ -62,6 +65,15 @@ void Checker::observe(const std::string& node, RowVersions versions) {
   known = std::move(versions);
 }
 
+bool Checker::may_bring_back(const LoggedConflict& conflict) const {
+  // A join gives the row that it keeps a version above the clock floor; so does a revival. A change
+  // by a node whose clock is behind may come before that version, and is logged as the loser.
+  if (conflict.type == "revived") return may_go_back_;
+  if (conflict.type == "baseline_differs") return early_purge_;
+  return conflict.type == "target_changed" || conflict.policy == "earliest" ||
+         conflict.policy == "first_node";
+}
+
 void Checker::finish(const std::vector<NodeView>& nodes) const {
   for (const NodeView& node : nodes) {
     if (node.rows == nodes.front().rows) continue;
@@ -70,24 +82,28 @@ void Checker::finish(const std::vector<NodeView>& nodes) const {
   }
   const std::set<std::string> final_values = values_of(nodes.front().rows);
   std::set<std::string> logged;
-  std::set<std::string> revived;
+  std::set<std::string> brought_back = brought_back_;
   for (const NodeView& node : nodes) {
     for (const LoggedConflict& conflict : node.conflicts) {
       logged.insert(conflict.loser);
-      if (conflict.type == "revived") revived.insert(conflict.winner);
+      if (conflict.type == "revived" && !may_go_back_) {
+        throw Violation("node " + node.name + " revived " + conflict.winner +
+                        " though everybody knew the purged tombstones");
+      }
+      if (may_bring_back(conflict)) brought_back.insert(conflict.winner);
     }
   }
   std::vector<std::string> back;
   for (const std::string& value : final_values) {
-    if (seen_.contains(value) && !(early_purge_ && revived.contains(value))) back.push_back(value);
+    if (seen_.contains(value) && !brought_back.contains(value)) back.push_back(value);
   }
   if (!back.empty()) throw Violation("overwritten or deleted rows are back:" + listed(back));
   std::vector<std::string> lost;
   for (const std::string& value : written_) {
-    if (!final_values.contains(value) && !seen_.contains(value) && !logged.contains(value) &&
-        !gone_.contains(value)) {
-      lost.push_back(value);
-    }
+    const bool accounted_for = final_values.contains(value) || seen_.contains(value) ||
+                               seen_on_mirror_.contains(value) || logged.contains(value) ||
+                               gone_.contains(value);
+    if (!accounted_for) lost.push_back(value);
   }
   if (!lost.empty()) throw Violation("lost writes:" + listed(lost));
 }

@@ -26,6 +26,7 @@ using Rows = std::map<std::pair<std::string, std::int64_t>, std::string>;
 struct LoggedConflict {
   std::int64_t key = 0;
   std::string type;
+  std::string policy;
   std::string winner;
   std::string loser;
 
@@ -44,16 +45,19 @@ using RowVersions = std::map<std::pair<std::string, std::int64_t>, RowVersion>;
 
 class Checker {
  public:
-  /// `early_purge`: tombstones may be purged before all nodes have met. Rows may then be revived
+  /// `early_purge`: tombstones may be purged before all nodes know them. Rows may then be revived
   /// (the conflict log says which), and with them comes a version that knows nothing of the purged
-  /// one.
+  /// one. Otherwise none that was deleted may be, until a restored node has missed what was purged
+  /// since.
   explicit Checker(bool early_purge) : early_purge_(early_purge), may_go_back_(early_purge) {}
 
   /// An application's write was acknowledged. `overwritten` is what it found there, empty if
-  /// nothing; `value` is empty for a delete.
-  void wrote(const std::string& value, const std::string& overwritten);
-  /// The database of `node` was replaced by an older copy of itself; `others` are all other nodes.
-  void restored(const std::string& node, const Rows& copy, const std::vector<NodeView>& others);
+  /// nothing; `value` is empty for a delete. `on_mirror`: the target of a backup, where overwriting
+  /// a row decides nothing.
+  void wrote(const std::string& value, const std::string& overwritten, bool on_mirror);
+  /// The database of `node` was replaced by an older copy of itself; `before` is what it held until
+  /// then, `others` are all other nodes.
+  void restored(const NodeView& before, const Rows& copy, const std::vector<NodeView>& others);
   /// What a node holds after a session. Throws when the version of a row went back.
   void observe(const std::string& node, RowVersions versions);
   /// Versions may disappear here: tombstones were purged.
@@ -65,11 +69,17 @@ class Checker {
   std::size_t writes() const { return written_.size(); }
 
  private:
+  /// Against the order of changes a row is brought back only where the log says so: because a job
+  /// wants the older one to win, or because it mirrors.
+  bool may_bring_back(const LoggedConflict& conflict) const;
+
   const bool early_purge_;
   bool may_go_back_;  // a restored node has missed what was purged since, too
   std::set<std::string> written_;
   std::set<std::string> seen_;  // overwritten or deleted by somebody who saw it
+  std::set<std::string> seen_on_mirror_;
   std::set<std::string> gone_;  // may have been lost with a disk
+  std::set<std::string> brought_back_;  // by conflicts that a disk took along
   std::map<std::string, RowVersions> versions_;
 };
 

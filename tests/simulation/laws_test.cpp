@@ -1,5 +1,4 @@
-// Random worlds in memory, through the code that sessions run: nothing is lost, every node
-// converges.
+// Random worlds, through the code that sessions run: nothing is lost, every node converges.
 #include <doctest/doctest.h>
 
 #include "tests/simulation/runner.h"
@@ -16,11 +15,46 @@ void check_laws(const RunRequest& request) {
 }  // namespace
 
 TEST_CASE("random worlds keep the laws") {
-  check_laws({.name = "random worlds", .histories = 100'000, .options = {}});
+  check_laws({.name = "random worlds", .histories = kRandomWorlds, .options = {}});
 }
 
 TEST_CASE("worlds without faults keep the laws") {
   check_laws({.name = "worlds without faults",
               .histories = 10'000,
               .options = {.faults = false, .tables = true}});
+}
+
+TEST_CASE("worlds whose jobs resolve by different policies keep the laws") {
+  check_laws({.name = "worlds of many policies",
+              .histories = 30'000,
+              .options = {.policies = true, .tables = true}});
+}
+
+TEST_CASE("worlds with backups and chains of backups keep the laws") {
+  check_laws({.name = "worlds with backups",
+              .histories = 30'000,
+              .options = {.policies = true, .backups = true}});
+}
+
+TEST_CASE("worlds whose sessions meet writers and die halfway keep the laws") {
+  check_laws({.name = "worlds with interruptions",
+              .histories = 30'000,
+              .options = {.policies = true, .interruptions = true, .tables = true}});
+  check_laws({.name = "backups with interruptions",
+              .histories = 10'000,
+              .options = {.backups = true, .interruptions = true}});
+}
+
+TEST_CASE("worlds with a unique constraint keep the laws") {
+  check_laws(
+      {.name = "worlds with unique codes", .histories = 20'000, .options = {.unique_codes = true}});
+}
+
+TEST_CASE("worlds of SQLite files keep the laws") {
+  Twin files;
+  files.make_database = tidemark::testing::make_sqlite_database;
+  check_laws({.name = "worlds of SQLite files",
+              .histories = 300,
+              .options = {.policies = true, .tables = true},
+              .twin = files});
 }

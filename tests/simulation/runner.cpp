@@ -1,5 +1,6 @@
 #include "tests/simulation/runner.h"
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdio>
@@ -27,6 +28,14 @@ void add(Outcome& sum, const Outcome& part) {
 
 }  // namespace
 
+std::optional<std::uint64_t> seed_to_replay() { return number_from_environment("TIDEMARK_SEED"); }
+
+std::uint64_t histories_to_run(std::uint64_t usually) {
+  const auto wanted = number_from_environment("TIDEMARK_HISTORIES");
+  if (!wanted) return usually;
+  return std::max<std::uint64_t>(1, usually * *wanted / kRandomWorlds);
+}
+
 std::string RunReport::summary() const {
   char text[256];
   std::snprintf(text, sizeof text,
@@ -40,14 +49,14 @@ std::string RunReport::summary() const {
   return result;
 }
 
-RunReport run(RunRequest request) {
-  if (const auto histories = number_from_environment("TIDEMARK_HISTORIES")) {
-    request.histories = *histories;
-  }
-  const auto replayed = number_from_environment("TIDEMARK_SEED");
+RunReport run(const RunRequest& request) {
+  std::uint64_t first_seed = request.first_seed;
+  std::uint64_t histories =
+      request.is_twin ? request.histories : histories_to_run(request.histories);
+  const auto replayed = seed_to_replay();
   if (replayed) {
-    request.first_seed = *replayed;
-    request.histories = 1;
+    first_seed = *replayed;
+    histories = 1;
     std::cerr << request.name << ", seed " << *replayed << ": "
               << describe_jobs(make_history(*replayed, request.options));
   }
@@ -60,8 +69,8 @@ RunReport run(RunRequest request) {
     RunReport mine;
     while (!stopped) {
       const std::uint64_t index = next++;
-      if (index >= request.histories) break;
-      const std::uint64_t seed = request.first_seed + index;
+      if (index >= histories) break;
+      const std::uint64_t seed = first_seed + index;
       const History history = make_history(seed, request.options);
       ++mine.histories;
       try {
@@ -72,7 +81,7 @@ RunReport run(RunRequest request) {
           mine.seed = seed;
           mine.violation = error.what();
         }
-        if (request.stop_at_violation) stopped = true;
+        if (!request.is_twin) stopped = true;
       }
     }
     const std::lock_guard lock(mutex);
@@ -87,7 +96,7 @@ RunReport run(RunRequest request) {
   const auto begin = std::chrono::steady_clock::now();
   std::vector<std::thread> threads;
   const unsigned count = std::max(1u, std::thread::hardware_concurrency());
-  for (unsigned i = 1; i < count && request.histories > 1; ++i) threads.emplace_back(work);
+  for (unsigned i = 1; i < count && histories > 1; ++i) threads.emplace_back(work);
   work();
   for (std::thread& thread : threads) thread.join();
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();

@@ -16,7 +16,8 @@ struct RunRequest {
   std::uint64_t histories = 1000;
   HistoryOptions options;
   Twin twin;
-  bool stop_at_violation = true;
+  /// A broken twin is looked at in all of its worlds, however many histories are asked for.
+  bool is_twin = false;
 };
 
 struct RunReport {
@@ -32,8 +33,13 @@ struct RunReport {
   std::string summary() const;
 };
 
-/// TIDEMARK_SEED=n replays one history and prints it; TIDEMARK_HISTORIES=n runs another number than
-/// asked for.
-RunReport run(RunRequest request);
+/// TIDEMARK_SEED=n: one history is to be replayed and printed.
+std::optional<std::uint64_t> seed_to_replay();
+/// TIDEMARK_HISTORIES=n runs n of the random worlds, of which there usually are kRandomWorlds, and
+/// of everything else in proportion; at least one.
+inline constexpr std::uint64_t kRandomWorlds = 100'000;
+std::uint64_t histories_to_run(std::uint64_t usually);
+
+RunReport run(const RunRequest& request);
 
 }  // namespace tidemark::simulation

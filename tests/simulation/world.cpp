@@ -7,6 +7,7 @@
 #include <optional>
 #include <sstream>
 
+#include "capture/activate.h"
 #include "model/error.h"
 #include "scheduler/session.h"
 #include "tests/fixtures/node_decorator.h"
@@ -66,6 +67,7 @@ scheduler::JobConfig make_job(const Edge& edge, const std::string& first,
 struct World::Site {
   std::string name;
   std::string origin;
+  bool is_mirror = false;  // the target of a backup
   std::int64_t clock_error = 0;
   std::unique_ptr<testing::TestDatabase> database;
   std::unique_ptr<Node> node;
@@ -128,6 +130,9 @@ World::World(const History& history, const Twin& twin, std::ostream* trace)
     site->database = twin.make_database();
     for (const TableSpec& table : tables_) site->database->create_table(table);
     sites_.push_back(std::move(site));
+  }
+  for (const Edge& edge : history.edges) {
+    if (edge.mode == Mode::backup) sites_[edge.second]->is_mirror = true;
   }
 }
 
@@ -280,17 +285,24 @@ void World::write(Site& site, std::int64_t key, const std::optional<std::string>
     if (!history_.unique_codes) throw;
     return;
   }
-  checker_.wrote(value.value_or(""), overwritten);
+  checker_.wrote(value.value_or(""), overwritten, site.is_mirror);
 }
 
 void World::purge(Site& site) {
   Node& node = *site.node;
   for (const ActiveTable& table : node.active_tables()) {
+    std::vector<Knowledge> others;
+    // Waiting for its peers is all that a node can do; it is enough where what they know has
+    // reached everybody else.
+    for (const auto& other : sites_) {
+      if (history_.early_purge || other.get() == &site) continue;
+      others.push_back(state_of(*other, table.spec.name).knowledge);
+    }
     node.begin_write();
     TableState state = node.load_state(table);
-    std::vector<Knowledge> peers;
+    std::vector<Knowledge> peers = others;
     for (const auto& [peer, knowledge] : node.load_peers(table)) peers.push_back(knowledge);
-    if (!peers.empty()) {
+    if (peers.size() > others.size()) {
       node.purge(table, state, INT64_MAX, peers);
       node.save_state(table, state);
     }
@@ -305,7 +317,7 @@ void World::restore(const Action& action) {
   for (const auto& other : sites_) {
     if (other.get() != &site) others.push_back(view_of(*other));
   }
-  checker_.restored(site.name, site.copy_rows, others);
+  checker_.restored(view_of(site), site.copy_rows, others);
   site.databases_before += 1'000'000;
   site.node.reset();
   site.database = std::move(site.copy);
@@ -316,7 +328,7 @@ void World::restore(const Action& action) {
   ++identity.incarnation;
   identity.origin = uuid_of(site.origin);
   site.node->begin_write();
-  site.node->set_identity(identity);
+  capture::start_origin(*site.node, identity);
   site.node->commit();
 }
 
@@ -393,6 +405,7 @@ NodeView World::view_of(Site& site) {
   for (const Conflict& conflict : site.node->conflicts()) {
     view.conflicts.push_back({.key = conflict.key[0].view().integer,
                               .type = std::string(to_string(conflict.type)),
+                              .policy = std::string(to_string(conflict.policy)),
                               .winner = value_of(conflict.winner.row),
                               .loser = value_of(conflict.loser.row)});
   }
@@ -423,6 +436,29 @@ RowVersions World::versions(std::size_t index) {
     node.rollback();
   }
   return versions;
+}
+
+TableState World::state_of(Site& site, const std::string& name) {
+  Node& node = *site.node;
+  TableState state;
+  node.begin_read();
+  for (const ActiveTable& table : node.active_tables()) {
+    if (table.spec.name == name) state = node.load_state(table);
+  }
+  node.rollback();
+  return state;
+}
+
+std::string World::baseline(std::size_t index) {
+  return text_of(state_of(*sites_[index], tables_.front().name).baseline);
+}
+
+std::int64_t World::pending(std::size_t index) {
+  Node& node = *sites_[index]->node;
+  node.begin_read();
+  const auto [count, oldest] = node.pending(node.active_tables().front());
+  node.rollback();
+  return count;
 }
 
 std::int64_t World::revision(std::size_t node) const {

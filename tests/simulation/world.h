@@ -52,6 +52,10 @@ class World {
 
   std::vector<NodeView> views();
   RowVersions versions(std::size_t node);
+  /// The baseline of the node's first table, by the name that the history gives it.
+  std::string baseline(std::size_t node);
+  /// How many changes wait in the log of the node's first table.
+  std::int64_t pending(std::size_t node);
 
  private:
   struct Site;
@@ -71,6 +75,7 @@ class World {
   const TableSpec& table_of(std::int64_t key) const;
   Rows rows_of(Site& site);
   NodeView view_of(Site& site);
+  TableState state_of(Site& site, const std::string& table);
   std::int64_t revision(std::size_t node) const;
 
   const History& history_;

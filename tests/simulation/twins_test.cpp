@@ -1,0 +1,154 @@
+// A checker that cannot fail is worse than none: each twin breaks the product in one place, and the
+// checker has to notice.
+#include <doctest/doctest.h>
+
+#include <memory>
+#include <utility>
+
+#include "tests/fixtures/node_decorator.h"
+#include "tests/simulation/runner.h"
+
+using namespace tidemark;
+using namespace tidemark::simulation;
+
+namespace {
+
+/// Of 300 worlds the twin has to break the laws in `at_least` so many.
+void check_caught(const std::string& name, const Twin& twin, std::uint64_t at_least,
+                  const HistoryOptions& options = {}) {
+  const RunReport report =
+      run({.name = name, .histories = 300, .options = options, .twin = twin, .is_twin = true});
+  CHECK_MESSAGE(report.violations >= at_least, name, ": noticed in ", report.violations, " of ",
+                report.histories, " worlds");
+}
+
+/// Prefers the older of two versions, and tells nobody.
+compare::Decision broken_receive(const compare::PullContext& context, const compare::Side& incoming,
+                                 const compare::Side& local, bool equal, bool revert) {
+  compare::Decision decision = compare::receive(context, incoming, local, equal, revert);
+  if (!decision.conflict || !incoming.version || !local.version) return decision;
+  decision.incoming_wins = !decision.incoming_wins;
+  decision.action = decision.incoming_wins ? compare::Action::take : compare::Action::keep;
+  return decision;
+}
+
+/// Deletes what only the target has, whatever the source has seen of it.
+compare::Decision broken_only_at_target(const compare::PullContext&, const compare::Side&) {
+  return {.action = compare::Action::forget};
+}
+
+class ForgetfulHarvest final : public testing::NodeDecorator {
+ public:
+  using NodeDecorator::NodeDecorator;
+
+  /// One of several touched keys gets no version.
+  HarvestCounts harvest(const ActiveTable& table, TableState& state) override {
+    std::optional<Row> first;
+    const Knowledge before = state.knowledge;
+    std::optional<Version> version_before;
+    const std::map<std::int64_t, LocalRow> rows = all(table);
+    const HarvestCounts counts = inner().harvest(table, state);
+    if (counts.versions < 3) return counts;
+    for (const auto& [key, row] : all(table)) {
+      if (!row.version || before.covers(*row.version)) continue;
+      const auto old = rows.find(key);
+      const auto key_views = to_views({Value::integer(key)});
+      inner().put_version(table, key_views, row.present,
+                          old == rows.end() ? std::nullopt : old->second.version);
+      break;
+    }
+    return counts;
+  }
+
+ private:
+  std::map<std::int64_t, LocalRow> all(const ActiveTable& table) {
+    std::map<std::int64_t, LocalRow> rows;
+    const std::unique_ptr<RowStream> stream = inner().all_rows(table);
+    ChangedRow row;
+    while (stream->next(row)) {
+      rows[row.key[0].integer] = {.present = row.present, .row = {}, .version = row.version};
+    }
+    return rows;
+  }
+};
+
+class ForgetfulConflictLog final : public testing::NodeDecorator {
+ public:
+  using NodeDecorator::NodeDecorator;
+  bool log_conflict(const Conflict&) override { return true; }
+};
+
+/// Purges tombstones without remembering that it did.
+class ForgetfulPurge final : public testing::NodeDecorator {
+ public:
+  using NodeDecorator::NodeDecorator;
+  std::int64_t purge(const ActiveTable& table, TableState& state, std::int64_t before_us,
+                     const std::vector<Knowledge>& peers) override {
+    TableState unused = state;
+    return inner().purge(table, unused, before_us, peers);
+  }
+};
+
+/// Takes over what the source knows, but drops one of the rows.
+class ForgetfulApply final : public testing::NodeDecorator {
+ public:
+  using NodeDecorator::NodeDecorator;
+  std::unique_ptr<RowStream> changes_since(const ActiveTable& table,
+                                           const Knowledge& known) override {
+    class AllButFirst final : public RowStream {
+     public:
+      explicit AllButFirst(std::unique_ptr<RowStream> rows) : rows_(std::move(rows)) {
+        ChangedRow row;
+        if (rows_->next(row)) has_more_ = rows_->next(first_);
+      }
+      bool next(ChangedRow& row) override {
+        if (!std::exchange(has_more_, false)) return rows_->next(row);
+        row = first_;
+        return true;
+      }
+
+     private:
+      std::unique_ptr<RowStream> rows_;
+      ChangedRow first_;
+      bool has_more_ = false;
+    };
+    return std::make_unique<AllButFirst>(inner().changes_since(table, known));
+  }
+};
+
+template <typename Broken>
+Twin twin_with() {
+  Twin twin;
+  twin.wrap = [](std::unique_ptr<Node> node) { return std::make_unique<Broken>(std::move(node)); };
+  return twin;
+}
+
+}  // namespace
+
+TEST_CASE("a broken resolver is noticed") {
+  Twin twin;
+  twin.rules.receive = &broken_receive;
+  check_caught("broken resolver", twin, 100);
+}
+
+TEST_CASE("a full compare that deletes too much is noticed") {
+  Twin twin;
+  twin.rules.only_at_target = &broken_only_at_target;
+  check_caught("broken full compare", twin, 50);
+}
+
+TEST_CASE("a forgetful harvest is noticed") {
+  check_caught("forgetful harvest", twin_with<ForgetfulHarvest>(), 30);
+}
+
+TEST_CASE("a conflict log that forgets is noticed") {
+  check_caught("forgetful conflict log", twin_with<ForgetfulConflictLog>(), 100);
+}
+
+TEST_CASE("a purge that is not remembered is noticed") {
+  check_caught("forgetful purge", twin_with<ForgetfulPurge>(), 1);
+}
+
+TEST_CASE("a source that skips a row is noticed") {
+  check_caught("skipped row", twin_with<ForgetfulApply>(), 100);
+}
