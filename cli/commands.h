@@ -2,9 +2,15 @@
 // what goes wrong is thrown as Error.
 #pragma once
 
+#include <vector>
+
 namespace tidemark::cli {
 
 class Context;
+struct CommandSpec;
+
+/// The help of one command, or of the program when `path` is empty.
+int print_help(Context& context, const std::vector<const CommandSpec*>& path);
 
 int run_init(Context& context);
 int run_check(Context& context);

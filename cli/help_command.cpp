@@ -4,11 +4,14 @@
 
 namespace tidemark::cli {
 
-int run_help(Context& context) {
-  const std::vector<std::string>& words = context.line().words;
-  context.output().text(words.empty() ? program_help(terminal_width())
-                                      : command_help(find_command(words), terminal_width()));
+int print_help(Context& context, const std::vector<const CommandSpec*>& path) {
+  const std::string text =
+      path.empty() ? program_help(terminal_width()) : command_help(path, terminal_width());
+  context.output().text(text);
+  context.output().document("help", {{"text", text}});
   return 0;
 }
+
+int run_help(Context& context) { return print_help(context, find_command(context.line().words)); }
 
 }  // namespace tidemark::cli

@@ -12,11 +12,19 @@ namespace {
 constexpr unsigned kGraceSeconds = 2;
 
 volatile sig_atomic_t signal_arrived = 0;
+volatile sig_atomic_t ends_as_json = 0;
+
+constexpr char kLastWords[] =
+    "\nERROR: interrupted\nHINT: nothing is half done; run the same command again\n";
+constexpr char kLastJson[] =
+    "{\"v\":1,\"type\":\"error\",\"code\":130,\"message\":\"interrupted\","
+    "\"hint\":\"nothing is half done; run the same command again\"}\n";
 
 void end_now() {
-  const char line[] =
-      "\nERROR: interrupted\nHINT: nothing is half done; run the same command again\n";
-  if (::write(STDERR_FILENO, line, sizeof line - 1) < 0) {
+  const ssize_t written = ends_as_json != 0
+                              ? ::write(STDOUT_FILENO, kLastJson, sizeof kLastJson - 1)
+                              : ::write(STDERR_FILENO, kLastWords, sizeof kLastWords - 1);
+  if (written < 0) {
     // Nobody reads any more; the exit code tells.
   }
   ::_exit(130);
@@ -40,7 +48,8 @@ void handle(int signal, void (*handler)(int)) {
 
 }  // namespace
 
-void install_interrupt_handlers() {
+void install_interrupt_handlers(bool json) {
+  ends_as_json = json ? 1 : 0;
   handle(SIGALRM, on_alarm);
   for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
     struct sigaction inherited {};

@@ -5,8 +5,9 @@
 
 namespace tidemark::cli {
 
-/// Installs the handlers of SIGINT, SIGTERM and SIGHUP. Once for a process.
-void install_interrupt_handlers();
+/// Installs the handlers of SIGINT, SIGTERM and SIGHUP. Once for a process. `json`: a process that
+/// is ended at once says so on stdout as JSON.
+void install_interrupt_handlers(bool json);
 
 bool interrupted();
 

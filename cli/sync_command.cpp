@@ -38,7 +38,9 @@ class Sync {
       if (run_pair(job, job.nodes[i])) news_from = i;
     }
     if (dry_run_ || job.mode == scheduler::Mode::backup) return;
+    again_ = true;
     for (std::size_t i = 1; i < news_from; ++i) run_pair(job, job.nodes[i]);
+    again_ = false;
   }
 
   /// True if the first node learned something in it.
@@ -90,7 +92,9 @@ class Sync {
 
   void tell(const SessionReport& report) {
     context_.output().event("session", session_json(report, dry_run_));
-    context_.output().note(session_text(report, dry_run_));
+    // What came was often knowledge alone; then there is nothing to tell a second time.
+    const bool idle = report.to_second.tables.empty() && report.to_first.tables.empty();
+    if (!again_ || !idle) context_.output().note(session_text(report, dry_run_));
     for (const std::string& what : report.recovered) {
       context_.warn(what +
                     ": triggers were gone or altered; they were made anew and the whole table "
@@ -154,7 +158,8 @@ class Sync {
 
   Context& context_;
   const bool dry_run_;
-  bool several_;  // jobs, so that one failure does not end the command
+  bool again_ = false;  // the nodes of a pair meet for the second time
+  bool several_;        // jobs, so that one failure does not end the command
   std::size_t attempts_ = 0;
   std::int64_t sessions_ = 0;
   std::vector<ExitCode> failures_;

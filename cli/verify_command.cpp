@@ -104,10 +104,15 @@ class Verify {
   int run() {
     const auto jobs = context_.jobs();
     for (const JobConfig* job : jobs) {
+      std::size_t mended = 0;
       for (std::size_t i = 1; i < job->nodes.size(); ++i) {
+        const std::int64_t before = repaired_;
         const bool alone = jobs.size() == 1 && job->nodes.size() == 2;
         check_pair(*job, job->nodes[i], alone);
+        if (repaired_ > before) mended = i;
       }
+      // What came back to the first node has yet to reach the nodes before.
+      for (std::size_t i = 1; i < mended; ++i) check_pair(*job, job->nodes[i], false);
     }
     return finish();
   }

@@ -33,8 +33,7 @@ int run(const std::vector<std::string>& arguments) {
   if (line.has("version")) {
     code = cli::run_version(context);
   } else if (line.has("help")) {
-    output.text(line.path.empty() ? cli::program_help(cli::terminal_width())
-                                  : cli::command_help(line.path, cli::terminal_width()));
+    code = cli::print_help(context, line.path);
   } else if (line.path.empty()) {
     throw Error(ExitCode::usage, "no command is given", "run 'tidemark --help' for a list");
   } else {
@@ -49,7 +48,7 @@ int run(const std::vector<std::string>& arguments) {
 int main(int argc, char** argv) {
   const std::vector<std::string> arguments(argv + (argc > 0 ? 1 : 0), argv + argc);
   const bool json = asks_for_json(arguments);
-  cli::install_interrupt_handlers();
+  cli::install_interrupt_handlers(json);
   try {
     return run(arguments);
   } catch (const Error& error) {
