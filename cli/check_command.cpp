@@ -228,8 +228,9 @@ class Check {
                           "run 'tidemark activate " + name + "'"));
       }
       look_at_replace(job, name, table);
-      look_at_relations(job, name, look, table);
+      look_at_parents(job, name, look, table);
     }
+    look_at_relations(job, name, look);
     for (const std::string& table : job.tables) {
       if (table.find_first_of("*?") != std::string::npos || !job.takes(table)) continue;
       if (find_spec(look.catalog, table) != nullptr) continue;
@@ -252,22 +253,26 @@ class Check {
     }
   }
 
-  void look_at_relations(const JobConfig& job, const std::string& name, const NodeLook& look,
-                         const TableSpec& table) {
+  void look_at_parents(const JobConfig& job, const std::string& name, const NodeLook& look,
+                       const TableSpec& table) {
     for (const ForeignKeySpec& foreign_key : table.foreign_keys) {
-      const TableSpec* parent = find_spec(look.catalog, foreign_key.parent_table);
-      if (parent == nullptr) {
-        add(table_finding(job, Severity::warning, name, table.name,
-                          "table " + table.name + " on node " + name + " refers to table " +
-                              foreign_key.parent_table + ", which does not exist",
-                          "create the parent table, or drop the foreign key"));
-        continue;
-      }
-      if (job.takes(foreign_key.parent_table) && parent->refusal.empty()) continue;
+      if (find_spec(look.catalog, foreign_key.parent_table) != nullptr) continue;
       add(table_finding(job, Severity::warning, name, table.name,
                         "table " + table.name + " on node " + name + " refers to table " +
-                            foreign_key.parent_table + ", which the job leaves out",
-                        "take both tables or neither, or rows may arrive without their parents"));
+                            foreign_key.parent_table + ", which does not exist",
+                        "create the parent table, or drop the foreign key"));
+    }
+  }
+
+  void look_at_relations(const JobConfig& job, const std::string& name, const NodeLook& look) {
+    std::set<std::string> taken;
+    for (const TableSpec& table : look.catalog) {
+      if (job.takes(table.name) && table.refusal.empty()) taken.insert(table.name);
+    }
+    for (const scheduler::CutRelation& relation : scheduler::cut_relations(look.catalog, taken)) {
+      add(table_finding(job, Severity::warning, name,
+                        relation.child_is_taken ? relation.child : relation.parent,
+                        "node " + name + ": " + relation.what(), "take both tables or neither"));
     }
   }
 

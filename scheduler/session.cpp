@@ -154,19 +154,6 @@ bool is_absent(const ActiveTable* active, const std::vector<TableSpec>& catalog,
                       [&](const TableSpec& table) { return table.name == name; });
 }
 
-void warn_of_cut_relations(const std::vector<TableSpec>& tables,
-                           std::vector<std::string>& warnings) {
-  std::set<std::string> names;
-  for (const TableSpec& table : tables) names.insert(table.name);
-  for (const TableSpec& table : tables) {
-    for (const ForeignKeySpec& foreign_key : table.foreign_keys) {
-      if (names.contains(foreign_key.parent_table)) continue;
-      warnings.push_back("table " + table.name + " refers to table " + foreign_key.parent_table +
-                         ", which the job leaves out: its rows may arrive without their parents");
-    }
-  }
-}
-
 /// The columns of the unique constraints of a table, by name.
 std::set<std::vector<std::string>> unique_columns(const TableSpec& table) {
   std::set<std::vector<std::string>> result;
@@ -573,7 +560,11 @@ TablePlan plan_tables(const JobConfig& job, Node& first, Node& second) {
   }
   warn_of_uncaptured(job, first, first_catalog, names, plan.warnings);
   warn_of_uncaptured(job, second, second_catalog, names, plan.warnings);
-  warn_of_cut_relations(order, plan.warnings);
+  std::set<std::string> taken;
+  for (const TableSpec& spec : order) taken.insert(spec.name);
+  for (const CutRelation& relation : cut_relations(first_catalog, taken)) {
+    plan.warnings.push_back(relation.what());
+  }
   sort_parents_first(order);
   for (const TableSpec& spec : order) {
     TablePlan::Entry entry{.first = *find_table(first_active, spec.name),
@@ -583,6 +574,31 @@ TablePlan plan_tables(const JobConfig& job, Node& first, Node& second) {
     plan.tables.push_back(std::move(entry));
   }
   return plan;
+}
+
+std::string CutRelation::what() const {
+  if (child_is_taken) {
+    return "table " + child + " refers to table " + parent +
+           ", which the job leaves out: its rows may arrive without their parents";
+  }
+  return "table " + parent + " is referred to by table " + child +
+         ", which the job leaves out: its rows may lose their parents";
+}
+
+std::vector<CutRelation> cut_relations(const std::vector<TableSpec>& catalog,
+                                       const std::set<std::string>& taken) {
+  std::set<std::string> existing;
+  for (const TableSpec& table : catalog) existing.insert(table.name);
+  std::vector<CutRelation> cut;
+  for (const TableSpec& table : catalog) {
+    const bool child_is_taken = taken.contains(table.name);
+    for (const ForeignKeySpec& foreign_key : table.foreign_keys) {
+      const std::string& parent = foreign_key.parent_table;
+      if (!existing.contains(parent) || taken.contains(parent) == child_is_taken) continue;
+      cut.push_back({.child = table.name, .parent = parent, .child_is_taken = child_is_taken});
+    }
+  }
+  return cut;
 }
 
 void sort_parents_first(std::vector<TableSpec>& tables) {

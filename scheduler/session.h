@@ -4,6 +4,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -69,6 +70,20 @@ std::vector<TableSpec> select_tables(const JobConfig& job, Node& node);
 
 /// What a session of the two would work on; changes nothing.
 TablePlan plan_tables(const JobConfig& job, Node& first, Node& second);
+
+/// A foreign key of which the job takes one end only.
+struct CutRelation {
+  std::string child;
+  std::string parent;
+  bool child_is_taken = true;
+
+  /// "refers to table x, which the job leaves out: ...", for the table that the job takes.
+  std::string what() const;
+};
+/// In the order of `catalog`; `taken` are the names of the job's tables. A parent that does not
+/// exist is not among them.
+std::vector<CutRelation> cut_relations(const std::vector<TableSpec>& catalog,
+                                       const std::set<std::string>& taken);
 
 /// Parents before children; ties and cycles by name.
 void sort_parents_first(std::vector<TableSpec>& tables);

@@ -202,6 +202,31 @@ def test_a_session_that_cannot_get_the_lock_says_so_and_leaves_everything(lab):
 
 
 @test
+def test_a_reader_that_stays_keeps_only_the_commit_waiting(lab):
+    """Rollback-journal mode: a long read transaction of an application stands in the way of every commit."""
+    lab.settings["lock_timeout"] = "400ms"
+    a, b = lab.node("a", T), lab.node("b", T)
+    lab.job("ab", [a, b])
+    lab.activate()
+    lab.sync()
+    for node in (a, b):
+        a.sql("INSERT INTO t(v) VALUES ('x')")
+        b.sql("INSERT INTO t(id, v) VALUES (abs(random()) + 1000000, 'y')")
+        images = [a.image(), b.image()]
+        reader = connect(node.path)
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM t").fetchone()
+        result = lab.sync(code=(1, 3, 6))
+        require(result.seconds < 10, "lock_timeout is 400 ms, the session took %.1f s" % result.seconds)
+        result.require_told(node.name)
+        require_equal(compare_images(images[1 if node is b else 0], node.image()), [], "the node that was read")
+        reader.execute("ROLLBACK")
+        reader.close()
+        lab.sync()
+        lab.require_settled()
+
+
+@test
 def test_verify_and_other_commands_beside_writers(lab):
     a, b = lab.node("a", SHOP, wal=True), lab.node("b", SHOP)
     lab.job("ab", [a, b])

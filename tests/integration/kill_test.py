@@ -4,8 +4,10 @@
 files are sound and every acknowledged write is accounted for."""
 import contextlib
 import os
+import resource
 import signal
 import sqlite3
+import subprocess
 import sys
 import time
 
@@ -251,6 +253,42 @@ def test_a_killed_session_leaves_no_lock_and_no_half(lab):
         holder.close()
         require_equal(moved(lab.sync()), 1, "rows of the next session")
     lab.require_settled()
+
+
+def limit_files(limit):
+    """For a child process: no file may grow beyond `limit` bytes, so writing fails as on a full disk."""
+    def prepare():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    return prepare
+
+
+@test
+def test_a_disk_that_fills_up_during_a_session(lab):
+    for wal in (False, True):
+        lab.reset()
+        a, b = lab.node("a", T, wal), lab.node("b", T, wal)
+        lab.job("ab", [a, b])
+        lab.activate()
+        lab.sync()
+        a.sql("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 8000) INSERT INTO t SELECT i, 0, "
+              "hex(randomblob(50)) FROM n")
+        failed = 0
+        for limit in sorted(lab.rng.randrange(60000, 1500000) for _ in range(40 if lab.long else 10)):
+            lab.write_config()
+            done = subprocess.run(lab.command("sync"), capture_output=True, check=False, preexec_fn=limit_files(limit))
+            require(done.returncode in (0, 1), "exit %d with a full disk: %s%s" % (
+                done.returncode, done.stdout.decode(), done.stderr.decode()))
+            if done.returncode == 1:
+                failed += 1
+                require(b"hint" in done.stdout, "an error without a hint: %s" % done.stdout)
+                require_equal(b.value("SELECT count(*) FROM t"), 0, "half a session")
+            for node in (a, b):
+                require_equal(health(node.path), [], "health of %s after a full disk" % node.name)
+        require(failed > 2, "the limit was hardly ever felt (%d)" % failed)
+        lab.sync()
+        lab.require_settled()
+        require_equal(b.value("SELECT count(*) FROM t"), 8000, "rows")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import re
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -162,6 +163,41 @@ def test_columns_and_tables_in_another_order_or_case(lab):
     lab.sync()
     lab.require_settled()
     require_equal(b.rows("SELECT x, y FROM t WHERE id = 3"), [("X3", "y3")], "reinstated under another column order")
+
+
+@test
+def test_names_that_differ_in_case_only(lab):
+    """For SQLite they are the same names; whatever is done, it is the same on both nodes or said."""
+    a = lab.node("a", "CREATE TABLE Users(Id INTEGER PRIMARY KEY, Name TEXT); CREATE TABLE t(id INTEGER PRIMARY KEY);")
+    b = lab.node("b", "CREATE TABLE users(id INTEGER PRIMARY KEY, name TEXT); CREATE TABLE t(id INTEGER PRIMARY KEY);")
+    lab.job("ab", [a, b])
+    a.sql("INSERT INTO users VALUES (1, 'x'); INSERT INTO t VALUES (1)")
+    lab.activate()
+    result = lab.sync(code=(0, 3, 8))
+    require_equal(b.rows("SELECT * FROM t"), [(1,)], "another table")
+    arrived = b.rows("SELECT * FROM users")
+    require(arrived == [(1, "x")] or result.told("users"), "neither carried nor named: %s" % result)
+    lab.note("carried" if arrived else "named")
+
+
+@test
+def test_large_values(lab):
+    a, b = started(lab, "CREATE TABLE t(id INTEGER PRIMARY KEY, v); CREATE TABLE k(k TEXT PRIMARY KEY, v);", "")
+    a.sql("INSERT INTO t VALUES (1, zeroblob(20000000)), (2, randomblob(5000000)), (3, hex(randomblob(2000000)));"
+          "INSERT INTO k SELECT hex(randomblob(100000)), 'v';")
+    lab.sync()
+    lab.require_settled()
+    a.sql("UPDATE t SET v = substr(v, 2) WHERE id = 2; UPDATE k SET v = 'a'")
+    apart()
+    b.sql("UPDATE t SET v = 'short' WHERE id = 2; UPDATE k SET v = 'b'")
+    lab.sync()
+    lab.require_settled()
+    for conflict in lab.conflicts():
+        lab.run("conflicts", "show", conflict["id"], as_json=False)
+        lab.run("conflicts", "reinstate", conflict["id"])
+    lab.sync()
+    lab.require_settled()
+    require_equal(b.value("SELECT length(v) FROM t WHERE id = 2"), 4999999, "a large value that came back from the log")
 
 
 @test
@@ -428,6 +464,61 @@ def test_policies_agree_on_three_nodes(lab):
         lab.sync()
     lab.require_settled()
     lab.require_ledger(ledger, nodes[0], may_return=True)
+
+
+@test
+def test_reinstating_what_cannot_stand_says_why(lab):
+    """The loser's unique value is taken, so it cannot simply come back; nothing else may be lost in trying."""
+    a, b = started(lab, "CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT UNIQUE);")
+    a.sql("INSERT INTO t VALUES (10, 'same')")
+    apart()
+    b.sql("INSERT INTO t VALUES (20, 'same')")
+    lab.sync()
+    conflict = lab.conflicts()[0]
+    require_equal(conflict["type"], "unique_exists", "type")
+    result = lab.run("conflicts", "reinstate", conflict["id"], code=None)
+    lab.sync()
+    lab.require_settled()
+    rows = user_rows(a)
+    if result.code == 0:
+        require((10, "same") in rows, "a reinstated row is a row: %s" % rows)
+        require((20, "same") in rows or "20" in str(lab.conflicts()), "who had the value instead is not lost")
+    else:
+        require("hint" in result.out and (20, "same") in rows, "a refused reinstate changes nothing: %s" % result)
+        b.sql("UPDATE t SET v = 'another' WHERE id = 20")
+        lab.sync()
+        lab.run("conflicts", "reinstate", conflict["id"])
+        lab.sync()
+        lab.require_settled()
+        require_equal(user_rows(b)[-2:], [(10, "same"), (20, "another")], "rows once the value is free")
+
+
+@test
+def test_reinstating_the_losers_of_first_sessions_and_backups(lab):
+    a, b = lab.node("a", T), lab.node("b", T)
+    a.sql("INSERT INTO t VALUES (1, 'a'), (2, 'same')")
+    b.sql("INSERT INTO t VALUES (1, 'b'), (2, 'same')")
+    lab.job("ab", [a, b])
+    lab.activate()
+    lab.sync()
+    lab.run("conflicts", "reinstate", lab.conflicts()[0]["id"][:8])
+    lab.sync()
+    lab.require_settled()
+    require_equal(user_rows(a), [(1, "b"), (2, "same")], "rows after reinstating")
+    lab.run("deactivate", "a", "b")
+    lab.jobs["ab"][0]["mode"] = "backup"
+    lab.activate()
+    lab.sync()
+    b.sql("UPDATE t SET v = 'on the backup' WHERE id = 2")
+    lab.sync()
+    conflict = next(c for c in lab.conflicts() if c["type"] == "target_changed")
+    lab.run("conflicts", "reinstate", conflict["id"], "--dry-run")
+    require_equal(user_rows(a), [(1, "b"), (2, "same")], "rows after a dry run")
+    lab.run("conflicts", "reinstate", conflict["id"])
+    lab.sync()
+    lab.require_settled()
+    require_equal(user_rows(b), [(1, "b"), (2, "on the backup")], "rows after reinstating")
+    require_equal(len(lab.conflicts()), 1, "conflicts")
 
 
 # first session --------------------------------------------------------------------------------------------------------
@@ -728,19 +819,23 @@ def test_dry_runs_and_reading_commands_change_no_byte(lab):
         lab.require_settled()
 
 
-@test
-def test_verify_finds_what_triggers_did_not_see_and_repairs_it(lab):
-    a, b = started(lab)
-    connection = sqlite3.connect(b.path)  # what a damaged or hidden write looks like: no trigger sees it
-    triggers = connection.execute("SELECT sql FROM sqlite_schema WHERE type = 'trigger'").fetchall()
-    for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'trigger'").fetchall():
+def hidden_edit(node, script):
+    """A write that no trigger sees, as damage or a tool that switches triggers off makes it."""
+    connection = sqlite3.connect(node.path)
+    triggers = connection.execute("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'").fetchall()
+    for name, _ in triggers:
         connection.execute('DROP TRIGGER "%s"' % name)
-    connection.executescript("UPDATE t SET v = 'hidden' WHERE id = 1; DELETE FROM t WHERE id = 2; INSERT INTO t VALUES "
-                             "(8, 'hidden');")
-    for (sql,) in triggers:
+    connection.executescript(script)
+    for _, sql in triggers:
         connection.execute(sql)
     connection.commit()
     connection.close()
+
+
+@test
+def test_verify_finds_what_triggers_did_not_see_and_repairs_it(lab):
+    a, b = started(lab)
+    hidden_edit(b, "UPDATE t SET v = 'hidden' WHERE id = 1; DELETE FROM t WHERE id = 2; INSERT INTO t VALUES (8, 'hidden');")
     require_equal(moved(lab.sync()), 0, "rows moved, for nothing was logged")
     result = lab.verify(code=10)
     require(result.told("t"), "verify names the table: %s" % result)
@@ -762,6 +857,38 @@ def test_verify_does_not_take_pending_changes_for_damage(lab):
         require(result.told("pending") or result.told("sync"), "verify should say that changes wait: %s" % result)
     lab.sync()
     lab.verify()
+
+
+@test
+def test_repair_of_a_backup_never_changes_the_source(lab):
+    a, b = started(lab, mode="backup")
+    hidden_edit(b, "UPDATE t SET v = 'hidden' WHERE id = 1; DELETE FROM t WHERE id = 2; INSERT INTO t VALUES (8, 'hidden');")
+    before = a.image()
+    lab.verify(code=10)
+    lab.verify("--repair", code=(0, 10))
+    lab.verify()
+    require_equal(compare_images(before, a.image()), [], "the source after a repair")
+    lab.require_settled()
+    require_equal(user_rows(b), [(1, "a"), (2, "b"), (3, "c")], "rows of the backup")
+    require("hidden" in str(lab.conflicts()), "what the repair overwrote is in the log")
+
+
+@test
+def test_repair_in_a_ring_reaches_every_node(lab):
+    nodes = [lab.node(n, T) for n in "abc"]
+    nodes[0].sql(ABC)
+    for x, y in ("ab", "bc", "ca"):
+        lab.job(x + y, [x, y])
+    lab.activate()
+    lab.sync()
+    lab.sync()
+    hidden_edit(nodes[1], "UPDATE t SET v = 'hidden' WHERE id = 1; DELETE FROM t WHERE id = 3;")
+    lab.verify("ab", code=10)
+    lab.verify("--repair", code=(0, 10))
+    lab.sync()
+    lab.sync()
+    lab.require_settled()
+    require_equal(user_rows(nodes[2])[1:], [(2, "b"), (3, "c")], "rows")
 
 
 # several jobs ----------------------------------------------------------------------------------------------------------------
@@ -892,6 +1019,74 @@ def test_random_histories_over_random_topologies(lab):
             raise AssertionError("round %d, seed %d, edges %s: %s" % (round_number, seed, edges, error)) from None
 
 
+@test
+def test_random_histories_with_faults(lab):
+    """As above, and things go wrong: lost triggers, nodes deactivated and taken in again, old tombstones, different
+    policies. Nodes still agree in the end and no write is lost; what was overwritten may come back."""
+    for round_number in range(25 if lab.long else 4):
+        lab.reset()
+        seed = lab.rng.randrange(10**9)
+        try:
+            faulty_history(lab, type(lab.rng)(seed), round_number)
+        except AssertionError as error:
+            raise AssertionError("round %d, seed %d: %s" % (round_number, seed, error)) from None
+
+
+def faulty_history(lab, rng, round_number):
+    count = rng.randrange(2, 5)
+    nodes = [lab.node("n%d" % i, SHOP, wal=rng.random() < 0.5) for i in range(count)]
+    for i in range(1, count):
+        lab.job("j%d" % i, [nodes[rng.randrange(i)], nodes[i]], conflict=rng.choice(
+            ["latest", "latest", "earliest", "first_node", "manual"]))
+    if count > 2 and rng.random() < 0.5:
+        lab.job("ring", [nodes[-1], nodes[0]])
+    ledger, kept, happened = Ledger(), [], []
+    applications = [Application(n.path, "%sf%d" % (n.name, round_number), rng, keys=12) for n in nodes]
+
+    def write(i):
+        entry = applications[i].transaction()
+        if entry["committed"]:
+            ledger.acknowledge(entry["who"], entry["written"], entry["seen"])
+
+    lab.activate()
+    for _ in range(rng.randrange(25, 60)):
+        i, action = rng.randrange(count), rng.random()
+        if action < 0.6:
+            write(i)
+        elif action < 0.85:
+            lab.sync(rng.choice(sorted(lab.jobs)), "--allow-deletes", code=(0, 3))
+        elif action < 0.89:
+            triggers = nodes[i].rows("SELECT name FROM sqlite_schema WHERE type = 'trigger'")
+            for (name,) in rng.sample(triggers, rng.randrange(len(triggers) + 1)):
+                nodes[i].sql('DROP TRIGGER "%s"' % name)
+            happened.append("triggers of n%d" % i)
+            for _ in range(3):
+                write(i)
+        elif action < 0.93:
+            kept += lab.conflicts()       # the log of the node goes with its control tables
+            lab.run("deactivate", "n%d" % i)
+            happened.append("deactivated n%d" % i)
+            for _ in range(rng.randrange(3)):
+                write(i)
+            lab.activate("n%d" % i)
+        elif action < 0.97:
+            happened.append("40 days")
+            for node in nodes:
+                let_days_pass(node, 40)
+        else:
+            nodes[i].sql("VACUUM")
+    for _ in range(count + 3):
+        lab.sync("--allow-deletes", code=(0, 3))
+    for application in applications:
+        application.connection.close()
+    try:
+        lab.require_settled()
+        counts, problems = ledger.judge(final_tokens(nodes[0].path), kept + lab.conflicts(), may_return=True)
+        require(not problems, lambda: "%s %s" % (dict(counts), problems[:10]))
+    except AssertionError as error:
+        raise AssertionError("%s: %s" % (happened, error)) from None
+
+
 # the command line -----------------------------------------------------------------------------------------------------------
 
 
@@ -940,6 +1135,51 @@ def test_json_of_every_command(lab):
     require(error.last["message"] and error.last["hint"], "an error has message and hint: %s" % error.last)
     require("HINT:" in lab.run("sync", "nope", code=2, as_json=False).err, "an error for people ends in a hint")
     lab.note(json.dumps(shapes))
+
+
+@test
+def test_an_interrupted_session_leaves_nothing_half_done(lab):
+    rows = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 50000) INSERT INTO t SELECT i, 'x' FROM n"
+    interrupted = 0
+    for number in (signal.SIGINT, signal.SIGTERM):
+        for delay in (0.02, 0.05, 0.1):
+            lab.reset()
+            a, b = lab.node("a", T, wal=number == signal.SIGINT), lab.node("b", T)
+            a.sql(rows)
+            lab.job("ab", [a, b])
+            lab.activate()
+            process = lab.start("sync")
+            time.sleep(delay)
+            process.send_signal(number)
+            out, err = process.communicate(timeout=60)
+            if process.returncode != 0:
+                interrupted += 1
+                require_equal(process.returncode, 130, "exit code (%s %s)" % (out[-300:], err))
+            require(b.value("SELECT count(*) FROM t") in (0, 50000), "half a session")
+            lab.sync()
+            lab.require_settled()
+    lab.note("%d of 6 were interrupted" % interrupted)
+    holder = connect(b.path)
+    holder.execute("BEGIN IMMEDIATE")
+    a.sql("INSERT INTO t(v) VALUES ('y')")
+    process = lab.start("sync")
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    started_at = time.monotonic()
+    process.communicate(timeout=60)
+    require_equal(process.returncode, 130, "a session that waits for a lock is interrupted")
+    require(time.monotonic() - started_at < 3, "an interrupt is heard soon, also while waiting")
+    holder.close()
+    lab.sync()
+
+
+@test
+def test_output_that_cannot_be_written_is_an_error(lab):
+    started(lab)
+    with open("/dev/full", "wb") as full:
+        for command in (["status"], ["conflicts"], ["verify"], ["sync"]):
+            done = subprocess.run(lab.command(*command), stdout=full, stderr=subprocess.PIPE, check=False)
+            require_equal(done.returncode, 1, "%s to a full disk (%s)" % (command, done.stderr))
 
 
 @test

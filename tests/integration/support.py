@@ -637,9 +637,9 @@ class Lab:
                 found = health(node.path)
                 require(not found, lambda: "%s: %s" % (node.name, found))
 
-    def require_settled(self, *nodes, tables=None, verify=True):
+    def require_settled(self, *nodes, tables=None, verify=True, healthy=True):
         """After a session: equal by the checker, equal by `verify`, and a further session moves nothing."""
-        self.require_equal_nodes(*nodes, tables=tables)
+        self.require_equal_nodes(*nodes, tables=tables, healthy=healthy)
         if verify:
             self.verify()
         before = {n.name: n.image() for n in self.nodes.values()}
