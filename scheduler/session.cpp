@@ -84,19 +84,28 @@ void check_clocks(Node& first, Node& second, std::chrono::microseconds max_skew)
               "max_clock_skew of the job");
 }
 
-/// A node whose own numbers are behind what its peer saw of it went back in time.
+/// A node went back in time whose own numbers are behind what its peer saw of it, or that no longer
+/// knows what it knew when the two met last. `met`: the peer's record of that, table by table.
 void check_restored(const std::vector<CapturedTable>& tables, const Node& node,
-                    const std::vector<CapturedTable>& peer_tables, const Node& peer) {
+                    const std::vector<CapturedTable>& peer_tables, const Node& peer,
+                    const std::vector<Knowledge>& met) {
   for (std::size_t i = 0; i < tables.size(); ++i) {
     const TableState& state = tables[i].state;
     const std::optional<std::int64_t> seen = peer_tables[i].state.knowledge.of(state.origin);
-    if (!seen || *seen <= state.sequence()) continue;
+    std::string proof;
+    std::string hint = "if it was restored from a backup, run 'tidemark activate " + node.name() +
+                       " --new-incarnation': its lost rows come back from its peers";
+    if (seen && *seen > state.sequence()) {
+      proof = " has seen change " + std::to_string(*seen) + " of its table " +
+              tables[i].table.spec.name + ", it has only " + std::to_string(state.sequence());
+    } else if (met[i].of(state.origin) && !state.knowledge.covers(met[i])) {
+      proof = " met it when it knew more of table " + tables[i].table.spec.name;
+      hint += "; it was changed and shared since, so run 'tidemark verify --repair' after that";
+    } else {
+      continue;
+    }
     throw Error(ExitCode::refused,
-                "node " + node.name() + " went back in time: node " + peer.name() +
-                    " has seen change " + std::to_string(*seen) + " of its table " +
-                    tables[i].table.spec.name + ", it has only " + std::to_string(state.sequence()),
-                "if it was restored from a backup, run 'tidemark activate " + node.name() +
-                    " --new-incarnation': its lost rows come back from its peers");
+                "node " + node.name() + " went back in time: node " + peer.name() + proof, hint);
   }
 }
 
@@ -206,8 +215,8 @@ class Session {
     check_clocks(first_, second_, job_.max_clock_skew);
     choose_tables();
     load_states();
-    check_restored(first_tables_, first_, second_tables_, second_);
-    check_restored(second_tables_, second_, first_tables_, first_);
+    check_restored(first_tables_, first_, second_tables_, second_, first_met_);
+    check_restored(second_tables_, second_, first_tables_, first_, second_met_);
     if (options_.dry_run) {
       rehearse();
     } else {
@@ -271,15 +280,17 @@ class Session {
     return true;
   }
 
-  /// Loads the states and says which tables are empty: a change that waits in the log, be it a
-  /// delete, counts as content.
-  static std::vector<bool> load_states_of(Node& node, std::vector<CapturedTable>& tables) {
+  /// Loads the states, and what the node noted of the other when they met last. Says which tables
+  /// are empty: a change that waits in the log, be it a delete, counts as content.
+  static std::vector<bool> load_states_of(Node& node, std::vector<CapturedTable>& tables,
+                                          const NodeId& other, std::vector<Knowledge>& met) {
     std::vector<bool> empty;
     node.begin_read();
     try {
       for (CapturedTable& captured : tables) {
         captured.state = node.load_state(captured.table);
         empty.push_back(!node.has_pending(captured.table) && node.is_empty(captured.table));
+        met.push_back(node.load_peers(captured.table)[other]);
       }
     } catch (...) {
       node.rollback();
@@ -290,8 +301,12 @@ class Session {
   }
 
   void load_states() {
-    first_empty_ = load_states_of(first_, first_tables_);
-    second_empty_ = load_states_of(second_, second_tables_);
+    first_empty_ = load_states_of(first_, first_tables_, second_identity_.node_id, second_met_);
+    second_empty_ = load_states_of(second_, second_tables_, first_identity_.node_id, first_met_);
+    if (job_.mode == Mode::two_way) return;
+    // The target of a backup, be it the source of another, forgets with a source that was restored.
+    first_met_.assign(first_met_.size(), {});
+    second_met_.assign(second_met_.size(), {});
   }
 
   /// Pulls to and fro with open transactions that are rolled back at the end.
@@ -492,6 +507,8 @@ class Session {
   std::vector<CapturedTable> second_tables_;
   std::vector<bool> first_empty_;  // before the session
   std::vector<bool> second_empty_;
+  std::vector<Knowledge> first_met_;  // what the second noted of the first when they met last
+  std::vector<Knowledge> second_met_;
   std::vector<apply::TableOptions> table_options_;
 };
 

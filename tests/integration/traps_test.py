@@ -579,7 +579,7 @@ def test_s16_rows_changed_by_foreign_keys_during_apply(lab):
             time.sleep(0.01)
             delete()
         lab.sync()
-        lab.require_settled(healthy=False)
+        lab.require_settled(relations=False)
         for node in (a, b):
             require_equal(node.rows("SELECT id, p, v FROM cascading"), [(1, 2, "child"), (2, 2, "child too")], "cascading")
             require_equal(node.rows("SELECT id, p, v FROM nulling"), [(1, 3, "n")], "nulling")
