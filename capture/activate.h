@@ -30,8 +30,8 @@ struct ActivationReport {
 /// part.
 ActivationReport activate(Node& node, const ActivationRequest& request, bool dry_run);
 
-/// A fresh origin whose sequences start at nothing (write transaction); what the node has seen stays
-/// seen.
+/// A fresh origin whose sequences start at nothing (write transaction); what the node has seen
+/// stays seen.
 void start_origin(Node& node, const Identity& identity);
 
 /// Removes every trace, in one transaction. Nothing if the node is not activated.

@@ -50,8 +50,8 @@ struct ActiveTable {
 class Stage {
  public:
   virtual ~Stage() = default;
-  /// Copies the row. May block while a concurrent reader catches up. False: the reader gave up, and so
-  /// may the writer.
+  /// Copies the row. May block while a concurrent reader catches up. False: the reader gave up, and
+  /// so may the writer.
   virtual bool add(const ChangedRow& row) = 0;
   /// No more rows. Must be called exactly once, unless fail() is.
   virtual void finish() = 0;
@@ -193,8 +193,8 @@ class Node {
   /// No row and no version: nothing was ever here, or nobody remembers it.
   virtual bool is_empty(const ActiveTable& table) = 0;
   virtual std::int64_t count_rows(const ActiveTable& table) = 0;
-  /// Rows with NULL in the key: they cannot be addressed, so they stay where they are. Costs nothing
-  /// where the key columns forbid NULL.
+  /// Rows with NULL in the key: they cannot be addressed, so they stay where they are. Costs
+  /// nothing where the key columns forbid NULL.
   virtual std::int64_t count_null_keys(const ActiveTable& table) = 0;
   /// Every key with a version that `known` does not cover, with its row.
   virtual std::unique_ptr<RowStream> changes_since(const ActiveTable& table,

@@ -78,7 +78,7 @@ class Checker {
   std::set<std::string> written_;
   std::set<std::string> seen_;  // overwritten or deleted by somebody who saw it
   std::set<std::string> seen_on_mirror_;
-  std::set<std::string> gone_;  // may have been lost with a disk
+  std::set<std::string> gone_;          // may have been lost with a disk
   std::set<std::string> brought_back_;  // by conflicts that a disk took along
   std::map<std::string, RowVersions> versions_;
 };
