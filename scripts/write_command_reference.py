@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Writes docs/commands.md from what `tidemark help` says, so that the command table is its only source.
+"""Writes docs/commands.md or a man page from what `tidemark help` says, so that the command table is their only source.
 
-  scripts/write_command_reference.py TIDEMARK           to docs/commands.md
-  scripts/write_command_reference.py TIDEMARK --print   to stdout
+  scripts/write_command_reference.py TIDEMARK          writes docs/commands.md
+  scripts/write_command_reference.py TIDEMARK --man    prints a man page, for man/man1/tidemark.1
 """
 import os
 import pathlib
@@ -37,25 +37,47 @@ def commands_of(text):
     return re.findall(r"^  ([a-z]+)", listed.group(1), re.MULTILINE) if listed else []
 
 
-def reference(program):
+def pages(program):
+    """(command, its help), the overview first with an empty command."""
     overview = help_of(program)
-    text = INTRODUCTION + section("## tidemark", overview)
+    yield "", overview
     for command in commands_of(overview):
         page = help_of(program, command)
-        text += section("## tidemark " + command, page)
+        yield command, page
         for part in commands_of(page):
-            text += section("### tidemark %s %s" % (command, part), help_of(program, command, part))
+            yield "%s %s" % (command, part), help_of(program, command, part)
+
+
+def reference(program):
+    text = INTRODUCTION
+    for command, page in pages(program):
+        level = "###" if " " in command else "##"
+        text += section(("%s tidemark %s" % (level, command)).rstrip(), page)
     return text
 
 
+def verbatim(page):
+    """Lines as they are: no fill, and no line that begins with a control character of roff."""
+    lines = page.replace("\\", "\\e").replace("-", "\\-").splitlines()
+    return "\n".join([".nf", *("\\&" + line if line[:1] in (".", "'") else line for line in lines), ".fi"])
+
+
+def man_page(program):
+    text = ['.TH TIDEMARK 1', '.SH NAME', 'tidemark \\- keeps databases in agreement', '.SH SYNOPSIS',
+            '.B tidemark', '.I COMMAND', '[options]', '.SH DESCRIPTION']
+    for command, page in pages(program):
+        text += [".SS tidemark " + command, verbatim(page)] if command else [verbatim(page), ".SH COMMANDS"]
+    text += [".SH FILES", ".TP", ".I tidemark.toml", "the nodes and jobs, unless \\-\\-config names another file"]
+    return "\n".join(text) + "\n"
+
+
 def main():
-    if len(sys.argv) not in (2, 3):
-        sys.exit(__doc__)
-    text = reference(sys.argv[1])
-    if sys.argv[2:] == ["--print"]:
-        print(text, end="")
+    if len(sys.argv) == 3 and sys.argv[2] == "--man":
+        print(man_page(sys.argv[1]), end="")
+    elif len(sys.argv) == 2:
+        TARGET.write_text(reference(sys.argv[1]), encoding="utf-8")
     else:
-        TARGET.write_text(text, encoding="utf-8")
+        sys.exit(__doc__)
     return 0
 
 

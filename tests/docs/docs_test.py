@@ -77,6 +77,10 @@ def reference(program):
     spec = importlib.util.spec_from_file_location("reference", ROOT / "scripts" / "write_command_reference.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    page = module.man_page(program)
+    for command in module.commands_of(module.help_of(program)):
+        if ".SS tidemark %s\n" % command not in page:
+            yield "the man page lacks the command " + command
     if module.TARGET.read_text(encoding="utf-8") != module.reference(program):
         yield "it is not what the program says: run scripts/write_command_reference.py %s" % program
 
