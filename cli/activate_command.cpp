@@ -256,10 +256,10 @@ class Activation {
       return;
     }
     std::vector<std::string> done;
-    if (plan.new_database) done.push_back("database made");
-    if (report.first_time) done.push_back("activated");
+    if (plan.new_database) done.emplace_back("database made");
+    if (report.first_time) done.emplace_back("activated");
     if (report.identity_changed) {
-      done.push_back(plan.request.new_identity ? "new identity" : "new incarnation");
+      done.emplace_back(plan.request.new_identity ? "new identity" : "new incarnation");
     }
     if (!report.created.empty()) {
       done.push_back(counted(static_cast<std::int64_t>(report.created.size()), "table") + " made");

@@ -29,7 +29,7 @@ std::string cell(const Value* value, const Value* other, std::size_t width) {
 
 std::string changed_text(const ConflictSide& side, std::int64_t now) {
   if (!side.version) return "before activation";
-  const std::string when = short_time(side.version->changed_at_us);
+  std::string when = short_time(side.version->changed_at_us);
   if (side.version->changed_at_us < 1'000'000) return when;
   return when + ", " + relative_time(side.version->changed_at_us, now);
 }

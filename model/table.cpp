@@ -207,7 +207,7 @@ std::vector<std::string> shape_differences(const TableSpec& here, const TableSpe
     differences.push_back("key: (" + key_names(here) + ") here, (" + key_names(there) + ") there");
   }
   if (here.strict != there.strict) {
-    differences.push_back(here.strict ? "STRICT here, not there" : "STRICT there, not here");
+    differences.emplace_back(here.strict ? "STRICT here, not there" : "STRICT there, not here");
   }
   return differences;
 }

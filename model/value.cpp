@@ -1,6 +1,6 @@
 #include "model/value.h"
 
-#include <cstring>
+#include <bit>
 
 namespace tidemark {
 
@@ -28,7 +28,7 @@ bool identical(const ValueView& a, const ValueView& b) {
     case ValueKind::integer:
       return a.integer == b.integer;
     case ValueKind::real:
-      return std::memcmp(&a.real, &b.real, sizeof a.real) == 0;
+      return std::bit_cast<std::uint64_t>(a.real) == std::bit_cast<std::uint64_t>(b.real);
     case ValueKind::text:
     case ValueKind::blob:
       return a.bytes == b.bytes;

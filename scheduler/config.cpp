@@ -245,7 +245,7 @@ class Reader {
 
   std::optional<std::string> read_string(const toml::node& value, const std::string& key,
                                          const std::string& example) {
-    if (const auto text = value.value_exact<std::string>()) return text;
+    if (auto text = value.value_exact<std::string>()) return text;
     wrong_type(value, key, "a string", key + " = " + in_quotes(example));
     return std::nullopt;
   }

@@ -206,7 +206,8 @@ void MemoryNode::save_entry(const Table& table, RowView key) {
   const auto found = table.entries.find(key);
   std::optional<Entry> before;
   if (found != table.entries.end()) before = found->second;
-  on_rollback([name = table.spec.name, old_key = before ? StoredRow(found->first) : StoredRow(key),
+  StoredRow old_key = before ? StoredRow(found->first) : StoredRow(key);
+  on_rollback([name = table.spec.name, old_key = std::move(old_key),
                entry = std::move(before)](Content& now) {
     Table& changed = now.tables.at(name);
     if (entry) {

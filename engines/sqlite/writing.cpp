@@ -239,11 +239,10 @@ std::optional<Refusal> SqliteNode::write_as_local_change(const ActiveTable& tabl
     kept.delete_row().bind_row(1, key).run();
   } else {
     Counter updates;
-    const auto refusal =
-        kept.upsert_row()
-            .bind_row(1, row)
-            .bind_pointer(static_cast<int>(row.size()) + 1, &updates, Counter::kType)
-            .run_or_refuse();
+    auto refusal = kept.upsert_row()
+                       .bind_row(1, row)
+                       .bind_pointer(static_cast<int>(row.size()) + 1, &updates, Counter::kType)
+                       .run_or_refuse();
     if (refusal) return refusal;
     operation = updates.count > 0 ? Stamp::kUpdate : Stamp::kInsert;
   }
