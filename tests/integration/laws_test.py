@@ -18,6 +18,18 @@ T = "CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT);"
 ABC = "INSERT INTO t VALUES (1, 'a'), (2, 'b'), (3, 'c');"
 
 
+def started_ring(lab):
+    """Three nodes that hold the same three rows, every two of them with a job."""
+    nodes = [lab.node(n, T) for n in "abc"]
+    nodes[0].sql(ABC)
+    for x, y in ("ab", "bc", "ca"):
+        lab.job(x + y, [x, y])
+    lab.activate()
+    lab.sync()
+    lab.sync()
+    return nodes
+
+
 def started(lab, schema=T, rows=ABC, names="ab", wal=False, **job):
     nodes = [lab.node(n, schema, wal) for n in names]
     if rows:
@@ -367,13 +379,7 @@ def test_conflict_types_and_both_sides_of_each(lab):
 
 @test
 def test_a_reinstated_loser_wins_on_every_node_of_a_ring(lab):
-    nodes = [lab.node(n, T) for n in "abc"]
-    nodes[0].sql(ABC)
-    for x, y in ("ab", "bc", "ca"):
-        lab.job(x + y, [x, y])
-    lab.activate()
-    lab.sync()
-    lab.sync()
+    nodes = started_ring(lab)
     nodes[0].sql("UPDATE t SET v = 'loses' WHERE id = 1; UPDATE t SET v = 'loses to a delete' WHERE id = 2;"
                  "DELETE FROM t WHERE id = 3")
     apart()
@@ -870,13 +876,7 @@ def test_repair_of_a_backup_never_changes_the_source(lab):
 
 @test
 def test_repair_in_a_ring_reaches_every_node(lab):
-    nodes = [lab.node(n, T) for n in "abc"]
-    nodes[0].sql(ABC)
-    for x, y in ("ab", "bc", "ca"):
-        lab.job(x + y, [x, y])
-    lab.activate()
-    lab.sync()
-    lab.sync()
+    nodes = started_ring(lab)
     hidden_edit(nodes[1], "UPDATE t SET v = 'hidden' WHERE id = 1; DELETE FROM t WHERE id = 3;")
     lab.verify("ab", code=10)
     lab.verify("--repair", code=(0, 10))
