@@ -114,7 +114,7 @@ class Pull {
     const std::vector<TableState> met = external_states();
     for (const Reading& reading : plan_readings()) {
       stages[reading.index] =
-          target_.make_stage(request_.target_tables[reading.index].table, false);
+          target_.make_stage(request_.target_tables[reading.index].table, {.whole = reading.whole});
       fill(reading, *stages[reading.index]);
     }
     source_transaction.commit();
@@ -318,8 +318,8 @@ class Pull {
 
   PullCounts apply_while_reading(std::size_t index) {
     const Reading reading = plan_reading(index);
-    const std::unique_ptr<Stage> stage =
-        target_.make_stage(request_.target_tables[index].table, true);
+    const std::unique_ptr<Stage> stage = target_.make_stage(
+        request_.target_tables[index].table, {.concurrent = true, .whole = reading.whole});
     std::thread reader([&] {
       try {
         fill(reading, *stage);

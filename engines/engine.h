@@ -61,6 +61,12 @@ class Stage {
   virtual void abandon() noexcept = 0;
 };
 
+/// What a stage is made for.
+struct StageUse {
+  bool concurrent = false;  // rows are read while they are still being added, not after finish()
+  bool whole = false;       // for all rows of a table: to be compared, or to fill an empty one
+};
+
 /// Why a database refused a row.
 struct Refusal {
   enum class Kind : std::uint8_t { unique, not_null, check, foreign_key, type } kind = Kind::check;
@@ -210,8 +216,7 @@ class Node {
 
   // --- Writing (in a write transaction; nothing of this is captured)
   // ---------------------------------------
-  /// `concurrent`: rows are read while they are still being added. Otherwise finish() comes first.
-  virtual std::unique_ptr<Stage> make_stage(const ActiveTable& table, bool concurrent) = 0;
+  virtual std::unique_ptr<Stage> make_stage(const ActiveTable& table, StageUse use) = 0;
   /// Consumes the stage. A staged row is written with its version when the target has no version of
   /// its key or one that `source_knowledge` covers; one that the target has already is passed over;
   /// the rest goes to `sink`, one at a time, each before the next row is looked at. Counts what was

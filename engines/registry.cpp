@@ -1,5 +1,6 @@
 #include "engines/registry.h"
 
+#include "engines/postgresql/open.h"
 #include "engines/sqlite/open.h"
 #include "model/error.h"
 
@@ -19,6 +20,8 @@ const std::vector<Engine>& engines() {
   static const std::vector<Engine> kEngines = {
       {sqlite::kScheme, sqlite::open, sqlite::canonical_url, sqlite::is_missing,
        sqlite::create_database},
+      {postgresql::kScheme, postgresql::open, postgresql::canonical_url, postgresql::is_missing,
+       postgresql::create_database},
   };
   return kEngines;
 }

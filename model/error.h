@@ -42,4 +42,12 @@ class Error : public std::runtime_error {
   bool retryable_;
 };
 
+/// Another transaction wrote the same rows at the same time and this one had to give way: rolled
+/// back, nothing of it stays, and the same work done again from its start will most likely succeed.
+class Collision : public Error {
+ public:
+  Collision(const std::string& message, std::string hint)
+      : Error(ExitCode::failed, message, std::move(hint), true) {}
+};
+
 }  // namespace tidemark

@@ -547,7 +547,7 @@ TableDigest MemoryNode::digest(const ActiveTable& active) {
 // ------------------------------------------------------------------------------------------------------
 
 /// Needs no transaction: rows are staged before the target's begins.
-std::unique_ptr<Stage> MemoryNode::make_stage(const ActiveTable& /*table*/, bool /*concurrent*/) {
+std::unique_ptr<Stage> MemoryNode::make_stage(const ActiveTable& /*table*/, StageUse /*use*/) {
   return std::make_unique<MemoryStage>();
 }
 

@@ -70,7 +70,7 @@ class MemoryNode : public Node {
   std::vector<Row> unique_rivals(const ActiveTable& table, RowView row) override;
   TableDigest digest(const ActiveTable& table) override;
 
-  std::unique_ptr<Stage> make_stage(const ActiveTable& table, bool concurrent) override;
+  std::unique_ptr<Stage> make_stage(const ActiveTable& table, StageUse use) override;
   PullCounts apply_known(const ActiveTable& table, Stage& stage, const Knowledge& source_knowledge,
                          ApplySink& sink) override;
   void compare_all(const ActiveTable& table, Stage& stage, PairSink& sink) override;

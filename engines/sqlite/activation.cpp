@@ -2,10 +2,10 @@
 #include <algorithm>
 
 #include "engines/sqlite/capture_objects.h"
+#include "engines/sqlite/embedded_sql.h"
 #include "engines/sqlite/identifiers.h"
 #include "engines/sqlite/sqlite_node.h"
 #include "engines/sqlite/statement.h"
-#include "engines/sqlite/templates.h"
 
 namespace tidemark::sqlite {
 namespace {

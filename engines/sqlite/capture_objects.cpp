@@ -1,8 +1,8 @@
 #include "engines/sqlite/capture_objects.h"
 
+#include "engines/sqlite/embedded_sql.h"
 #include "engines/sqlite/identifiers.h"
 #include "engines/sqlite/table_sql.h"
-#include "engines/sqlite/templates.h"
 
 namespace tidemark::sqlite {
 namespace {

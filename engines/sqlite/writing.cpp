@@ -1,6 +1,7 @@
 // Writing rows and versions on a target.
 #include <cassert>
 
+#include "engines/merge_rows.h"
 #include "engines/spool.h"
 #include "engines/sqlite/sqlite_node.h"
 #include "engines/sqlite/statement.h"
@@ -14,15 +15,11 @@ RowStream& rows_of(Stage& stage) {
   return *spool;
 }
 
-bool same_row(const ChangedRow& a, const ChangedRow& b) {
-  return a.present == b.present && identical(a.row, b.row);
-}
-
 }  // namespace
 
-std::unique_ptr<Stage> SqliteNode::make_stage(const ActiveTable& table, bool concurrent) {
+std::unique_ptr<Stage> SqliteNode::make_stage(const ActiveTable& table, StageUse use) {
   Spool::Options options;
-  options.concurrent = concurrent;
+  options.concurrent = use.concurrent;
   return std::make_unique<Spool>(table.spec.key, options);
 }
 
@@ -173,30 +170,7 @@ PullCounts SqliteNode::apply_known(const ActiveTable& table, Stage& stage,
 }
 
 void SqliteNode::compare_all(const ActiveTable& table, Stage& stage, PairSink& sink) {
-  RowStream& staged = rows_of(stage);
-  const std::unique_ptr<RowStream> here = all_rows(table);
-  const KeyOrder order(table.spec);
-  ChangedRow incoming;
-  ChangedRow local;
-  bool has_incoming = staged.next(incoming);
-  bool has_local = here->next(local);
-  while (has_incoming || has_local) {
-    std::weak_ordering side = std::weak_ordering::less;
-    if (!has_incoming) {
-      side = std::weak_ordering::greater;
-    } else if (has_local) {
-      side = order.compare(incoming.key, local.key);
-    }
-    if (side < 0) {
-      sink.pair(&incoming, nullptr, !incoming.present);
-    } else if (side > 0) {
-      sink.pair(nullptr, &local, !local.present);
-    } else {
-      sink.pair(&incoming, &local, same_row(incoming, local));
-    }
-    if (side <= 0) has_incoming = staged.next(incoming);
-    if (side >= 0) has_local = here->next(local);
-  }
+  merge_pairs(table.spec, rows_of(stage), *all_rows(table), sink);
 }
 
 std::optional<Refusal> SqliteNode::put_row(const ActiveTable& table, RowView key, RowView row) {

@@ -165,9 +165,9 @@ std::optional<Refusal> Contract::put_row(const ActiveTable& table, const Row& ke
   return write([&] { return node->put_row(table, to_views(key), to_views(row)); });
 }
 
-std::unique_ptr<Stage> Contract::stage(const ActiveTable& table,
-                                       const std::vector<Incoming>& rows) {
-  std::unique_ptr<Stage> result = node->make_stage(table, false);
+std::unique_ptr<Stage> Contract::stage(const ActiveTable& table, const std::vector<Incoming>& rows,
+                                       bool whole) {
+  std::unique_ptr<Stage> result = node->make_stage(table, {.whole = whole});
   for (const Incoming& row : rows) row.add_to(*result);
   result->finish();
   return result;

@@ -115,7 +115,9 @@ class Contract {
   Seen find(const ActiveTable& table, const Row& key);
   void put(const ActiveTable& table, const Row& row, const std::optional<Version>& version);
   std::optional<Refusal> put_row(const ActiveTable& table, const Row& key, const Row& row);
-  std::unique_ptr<Stage> stage(const ActiveTable& table, const std::vector<Incoming>& rows);
+  /// `whole`: for compare_all().
+  std::unique_ptr<Stage> stage(const ActiveTable& table, const std::vector<Incoming>& rows,
+                               bool whole = false);
 
   const std::unique_ptr<TestDatabase> database;
   std::unique_ptr<Node> node;

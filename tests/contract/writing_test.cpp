@@ -195,7 +195,7 @@ TEST_CASE_TEMPLATE("rows can be staged while others are read", Engine, TIDEMARK_
   constexpr std::int64_t kRows = 20'000;
   Kept kept;
   const PullCounts counts = contract.write([&] {
-    const std::unique_ptr<Stage> stage = contract.node->make_stage(table, true);
+    const std::unique_ptr<Stage> stage = contract.node->make_stage(table, {.concurrent = true});
     std::thread writer([&] {
       for (std::int64_t id = 1; id <= kRows; ++id) {
         Incoming(spec, item(id, "row"), foreign(id, id)).add_to(*stage);
@@ -215,7 +215,7 @@ TEST_CASE_TEMPLATE("a source that fails is heard of at the target", Engine, TIDE
   const ActiveTable table = contract.activate(item_table());
   Kept kept;
   CHECK_THROWS_WITH(contract.write([&] {
-    const std::unique_ptr<Stage> stage = contract.node->make_stage(table, true);
+    const std::unique_ptr<Stage> stage = contract.node->make_stage(table, {.concurrent = true});
     Incoming(item_table(), item(1, "row"), foreign(1, 1)).add_to(*stage);
     stage->fail(std::make_exception_ptr(std::runtime_error("the line went dead")));
     contract.node->apply_known(table, *stage, {}, kept);
@@ -239,12 +239,14 @@ TEST_CASE_TEMPLATE("a full compare meets every key of both sides once, in order"
   contract.put(table, item(8, "here"), foreign(10, 5));
   Pairs pairs;
   contract.write([&] {
-    const auto stage = contract.stage(table, {Incoming(spec, item(2, "there"), std::nullopt),
-                                              Incoming(spec, item(3, "same"), std::nullopt),
-                                              Incoming(spec, item(4, "theirs"), foreign(20, 6)),
-                                              Incoming::tombstone({integer(5)}, foreign(20, 7)),
-                                              Incoming(spec, item(6, "there"), foreign(20, 8)),
-                                              Incoming::tombstone({integer(7)}, foreign(20, 9))});
+    const auto stage = contract.stage(table,
+                                      {Incoming(spec, item(2, "there"), std::nullopt),
+                                       Incoming(spec, item(3, "same"), std::nullopt),
+                                       Incoming(spec, item(4, "theirs"), foreign(20, 6)),
+                                       Incoming::tombstone({integer(5)}, foreign(20, 7)),
+                                       Incoming(spec, item(6, "there"), foreign(20, 8)),
+                                       Incoming::tombstone({integer(7)}, foreign(20, 9))},
+                                      true);
     contract.node->compare_all(table, *stage, pairs);
   });
   REQUIRE(pairs.pairs.size() == 8);
@@ -279,7 +281,7 @@ TEST_CASE_TEMPLATE("rows are equal only when every bit is", Engine, TIDEMARK_ENG
   }
   Pairs pairs;
   contract.write([&] {
-    const auto stage = contract.stage(table, rows);
+    const auto stage = contract.stage(table, rows, true);
     contract.node->compare_all(table, *stage, pairs);
   });
   REQUIRE(pairs.pairs.size() == sides.size());

@@ -5,8 +5,8 @@
 #include <algorithm>
 
 #include "engines/sqlite/catalog.h"
+#include "engines/sqlite/embedded_sql.h"
 #include "engines/sqlite/identifiers.h"
-#include "engines/sqlite/templates.h"
 #include "model/error.h"
 #include "tests/unit/sqlite_application.h"
 
@@ -41,10 +41,10 @@ TEST_CASE("any name stays one name") {
 }
 
 TEST_CASE("a placeholder is filled or it is a mistake") {
-  CHECK(sqlite::render_text("a {{x}} b {{x}}", {{"x", "{{y}}"}}) == "a {{y}} b {{y}}");
-  CHECK_THROWS_AS(sqlite::render_text("{{x}}", {}), std::logic_error);
-  CHECK_THROWS_AS(sqlite::render_text("a", {{"x", "1"}}), std::logic_error);
-  CHECK_THROWS_AS(sqlite::render_text("{{x", {{"x", "1"}}), std::logic_error);
+  CHECK(render_text("a {{x}} b {{x}}", {{"x", "{{y}}"}}) == "a {{y}} b {{y}}");
+  CHECK_THROWS_AS(render_text("{{x}}", {}), std::logic_error);
+  CHECK_THROWS_AS(render_text("a", {{"x", "1"}}), std::logic_error);
+  CHECK_THROWS_AS(render_text("{{x", {{"x", "1"}}), std::logic_error);
   CHECK_THROWS_AS(sqlite::render("no_such_file", {}), std::logic_error);
 }
 

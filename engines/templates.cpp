@@ -1,11 +1,9 @@
-#include "engines/sqlite/templates.h"
+#include "engines/templates.h"
 
 #include <set>
 #include <stdexcept>
 
-#include "engines/sqlite/embedded_sql.h"
-
-namespace tidemark::sqlite {
+namespace tidemark {
 namespace {
 
 std::string_view without_header(std::string_view text) {
@@ -16,7 +14,7 @@ std::string_view without_header(std::string_view text) {
   return text;
 }
 
-// What SQLite keeps of a statement ends with its last word.
+// What a database keeps of a statement ends with its last word.
 std::string_view without_end(std::string_view text) {
   const std::size_t last = text.find_last_not_of(" \n;");
   return text.substr(0, last == std::string_view::npos ? 0 : last + 1);
@@ -47,11 +45,10 @@ std::string render_text(std::string_view text, const std::map<std::string, std::
   return result;
 }
 
-std::string render(std::string_view name, const std::map<std::string, std::string>& values) {
-  const std::string_view text = embedded_sql(name);
-  if (text.empty())
-    throw std::logic_error("no such file: schemas/sqlite/" + std::string(name) + ".sql");
+std::string render_file(std::string_view name, std::string_view text,
+                        const std::map<std::string, std::string>& values) {
+  if (text.empty()) throw std::logic_error("no such file: " + std::string(name) + ".sql");
   return render_text(without_end(without_header(text)), values);
 }
 
-}  // namespace tidemark::sqlite
+}  // namespace tidemark

@@ -1,0 +1,56 @@
+// Reads what a database holds from the server's own catalog: tables, columns, keys, unique indexes,
+// foreign keys, partitions. Nothing is guessed from SQL text.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "engines/postgresql/connection.h"
+#include "model/table.h"
+
+namespace tidemark::postgresql {
+
+/// How the values of a column leave the server and what they become here.
+enum class Codec : std::uint8_t {
+  integer,    // smallint, integer, bigint, oid, boolean: an integer
+  real,       // double precision: a real
+  real_text,  // real: the shortest decimal number that gives it back, read as a real
+  blob,       // bytea
+  text,       // everything else, in the server's own words
+};
+
+struct CatalogColumn {
+  std::string type;  // as format_type() prints it, with its schema unless it is built in
+  Codec codec = Codec::text;
+  bool is_boolean = false;
+  /// Identity: GENERATED ALWAYS columns are written with OVERRIDING SYSTEM VALUE.
+  bool always_identity = false;
+  /// Among the columns that are there, from 1, generated ones counted.
+  std::size_t ordinal = 0;
+  std::string collation;  // " COLLATE x" where it is not the default of the type
+  /// The sequence behind a serial or identity column, quoted; empty if there is none.
+  std::string sequence;
+
+  friend bool operator==(const CatalogColumn&, const CatalogColumn&) = default;
+};
+
+/// A table with what only this engine needs to know of it.
+struct CatalogTable {
+  TableSpec spec;
+  std::string oid;
+  std::string quoted;                            // "schema"."table"
+  std::map<std::string, CatalogColumn> columns;  // by name
+  bool is_partitioned = false;
+  std::vector<std::string> partitions;  // quoted; every level, leaves and branches
+};
+
+/// Every table that an application may own, by name.
+std::vector<CatalogTable> read_catalog(Connection& connection);
+
+/// The select-list term that prints a column in the form that its codec reads.
+std::string output_term(const CatalogColumn& column, const std::string& quoted_column);
+/// The term that sorts as KeyOrder does.
+std::string order_term(const CatalogColumn& column, const std::string& quoted_column);
+
+}  // namespace tidemark::postgresql

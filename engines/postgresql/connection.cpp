@@ -1,0 +1,345 @@
+#include "engines/postgresql/connection.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <pqxx/pqxx>
+
+#include "engines/postgresql/identifiers.h"
+
+namespace tidemark::postgresql {
+namespace {
+
+constexpr int kOldestServer = 150000;
+
+constexpr char kSettings[] =
+    "SET client_encoding = 'UTF8'; SET standard_conforming_strings = on; SET search_path = '';"
+    "SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'postgres'; SET TimeZone = 'UTC';"
+    "SET extra_float_digits = 1; SET bytea_output = 'hex'; SET xmloption = 'content';"
+    "SET lc_monetary = 'C'; SET row_security = off; SET statement_timeout = 0;"
+    "SET idle_in_transaction_session_timeout = 0; SET client_min_messages = 'warning';"
+    // Plans of ours are short, and compiling them is not.
+    "SET jit = off;";
+
+/// The first line of a message, without "ERROR: " and the like.
+std::string first_line(std::string_view text) {
+  text = text.substr(0, text.find('\n'));
+  for (const std::string_view word : {"FATAL:", "ERROR:"}) {
+    if (const auto found = text.find(word); found != std::string_view::npos) {
+      text.remove_prefix(found + word.size());
+    }
+  }
+  while (text.starts_with(' ')) text.remove_prefix(1);
+  return std::string(text);
+}
+
+std::string field(const PGresult* result, int code) {
+  const char* text = PQresultErrorField(result, code);
+  return text != nullptr ? text : "";
+}
+
+constexpr char kWhere[] =
+    "Check host, port and database in the url; pg_isready and psql with the same url help to find "
+    "out.";
+
+std::string login_hint(std::string_view message) {
+  const auto says = [message](std::string_view words) {
+    return message.find(words) != std::string_view::npos;
+  };
+  if (says("password authentication failed") || says("no password supplied")) {
+    return "Put the password into libpq's password file (~/.pgpass, mode 0600) or a service file; "
+           "never into the url.";
+  }
+  if (says("does not exist")) return "Create it, or correct the url.";
+  if (says("permission denied for database")) {
+    return "The owner of the database can grant it: GRANT CONNECT ON DATABASE ... TO ...";
+  }
+  if (says("pg_hba.conf")) {
+    return "The server's pg_hba.conf has no line that lets this user in from here.";
+  }
+  return kWhere;
+}
+
+}  // namespace
+
+/// A connection of libpqxx that tells what it holds, so that rows can move through libpq.
+class Connection::Driver final : public pqxx::connection_base {
+ public:
+  explicit Driver(const std::string& options) : connection_base(policy_), policy_(options) {
+    init();
+  }
+  ~Driver() { close(); }
+  PGconn* handle() const { return policy_.kept; }
+
+ private:
+  struct Policy final : pqxx::connectionpolicy {
+    using connectionpolicy::connectionpolicy;
+    handle do_startconnect(handle original) override {
+      if (original != nullptr) return original;
+      handle made = normalconnect(original);
+      if (PQstatus(made) != CONNECTION_OK) {
+        const std::string message = PQerrorMessage(made);
+        PQfinish(made);
+        throw pqxx::broken_connection(message);
+      }
+      return kept = made;
+    }
+    handle kept = nullptr;
+  };
+  Policy policy_;
+};
+
+std::int64_t read_integer(std::string_view bytes) {
+  std::uint64_t value = 0;
+  for (const char byte : bytes) value = value << 8 | static_cast<unsigned char>(byte);
+  switch (bytes.size()) {
+    case 2:
+      return static_cast<std::int16_t>(value);
+    case 4:
+      return static_cast<std::int32_t>(value);
+    default:
+      return static_cast<std::int64_t>(value);
+  }
+}
+
+double read_real(std::string_view bytes) { return std::bit_cast<double>(read_integer(bytes)); }
+
+std::int64_t Rows::integer(int row, int column) const { return read_integer(bytes(row, column)); }
+
+double Rows::real(int row, int column) const { return read_real(bytes(row, column)); }
+
+std::int64_t Rows::affected() const {
+  const char* text = PQcmdTuples(result_.get());
+  return *text == '\0' ? 0 : std::stoll(text);
+}
+
+ServerError server_error(const PGresult* result, const PGconn* connection) {
+  ServerError error{.sqlstate = field(result, PG_DIAG_SQLSTATE),
+                    .message = field(result, PG_DIAG_MESSAGE_PRIMARY),
+                    .detail = field(result, PG_DIAG_MESSAGE_DETAIL),
+                    .context = field(result, PG_DIAG_CONTEXT),
+                    .constraint = field(result, PG_DIAG_CONSTRAINT_NAME),
+                    .column = field(result, PG_DIAG_COLUMN_NAME)};
+  if (error.message.empty()) error.message = first_line(PQerrorMessage(connection));
+  return error;
+}
+
+std::optional<Refusal> refusal_of(const ServerError& error) {
+  const std::string reason =
+      error.message + (error.detail.empty() ? "" : " (" + error.detail + ")");
+  if (error.sqlstate == "23505" || error.sqlstate == "23P01") {
+    return Refusal{Refusal::Kind::unique, reason};
+  }
+  if (error.sqlstate == "23502") return Refusal{Refusal::Kind::not_null, reason};
+  if (error.sqlstate == "23514") return Refusal{Refusal::Kind::check, reason};
+  if (error.sqlstate == "23503" || error.sqlstate == "23001") {
+    return Refusal{Refusal::Kind::foreign_key, reason};
+  }
+  if (error.sqlstate.starts_with("22")) return Refusal{Refusal::Kind::type, reason};
+  return std::nullopt;
+}
+
+Connection::Connection(std::string node_name, const std::string& url,
+                       std::chrono::milliseconds lock_timeout)
+    : node_name_(std::move(node_name)) {
+  try {
+    driver_ = std::make_unique<Driver>(url);
+    handle_ = driver_->handle();
+  } catch (const pqxx::failure& error) {
+    const std::string words = first_line(error.what());
+    throw Error(ExitCode::unreachable, "node " + node_name_ + ": cannot connect: " + words,
+                login_hint(words), true);
+  }
+  PQsetNoticeProcessor(
+      handle_, [](void*, const char*) {}, nullptr);
+  configure(lock_timeout);
+}
+
+Connection::~Connection() = default;
+
+void Connection::configure(std::chrono::milliseconds lock_timeout) {
+  const int version = PQserverVersion(handle_);
+  if (version < kOldestServer) {
+    throw Error(ExitCode::not_ready,
+                "node " + node_name_ + ": the server is PostgreSQL " +
+                    std::to_string(version / 10000) + ", too old",
+                "Tidemark needs PostgreSQL 15 or later.");
+  }
+  execute(std::string(kSettings) + "SET lock_timeout = " + std::to_string(lock_timeout.count()) +
+          ";SET application_name = 'tidemark'");
+  const char* encoding = PQparameterStatus(handle_, "server_encoding");
+  if (encoding == nullptr || std::string_view(encoding) != "UTF8") {
+    throw Error(ExitCode::not_ready,
+                "node " + node_name_ + ": the database is encoded in " +
+                    (encoding != nullptr ? encoding : "something unknown"),
+                "Only databases in UTF8 can take part: dump it and restore it into one made with "
+                "CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0.");
+  }
+}
+
+void Connection::begin(const std::string& sql) {
+  ++transaction_;
+  execute(sql);
+}
+
+bool Connection::in_transaction() const {
+  const PGTransactionStatusType status = PQtransactionStatus(handle_);
+  return status == PQTRANS_INTRANS || status == PQTRANS_INERROR || status == PQTRANS_ACTIVE;
+}
+
+bool Connection::is_broken() const { return PQstatus(handle_) != CONNECTION_OK; }
+
+Rows Connection::checked(PGresult* result) {
+  Rows rows(result);
+  switch (PQresultStatus(result)) {
+    case PGRES_COMMAND_OK:
+    case PGRES_TUPLES_OK:
+    case PGRES_EMPTY_QUERY:
+      return rows;
+    default:
+      fail(server_error(result, handle_), "a statement failed");
+  }
+}
+
+void Connection::execute(const std::string& sql) { checked(PQexec(handle_, sql.c_str())); }
+
+namespace {
+
+std::vector<const char*> pointers(const Parameters& parameters) {
+  std::vector<const char*> result;
+  result.reserve(parameters.size());
+  for (const Parameter& parameter : parameters) {
+    result.push_back(parameter ? parameter->c_str() : nullptr);
+  }
+  return result;
+}
+
+}  // namespace
+
+Rows Connection::query(const std::string& sql, const Parameters& parameters) {
+  const auto values = pointers(parameters);
+  return checked(PQexecParams(handle_, sql.c_str(), static_cast<int>(values.size()), nullptr,
+                              values.data(), nullptr, nullptr, 1));
+}
+
+Rows Connection::run_prepared(const std::string& sql, const Parameters& parameters) {
+  std::string& name = prepared_[sql];
+  if (name.empty()) {
+    const std::string made = "t" + std::to_string(prepared_.size());
+    try {
+      checked(PQprepare(handle_, made.c_str(), sql.c_str(), static_cast<int>(parameters.size()),
+                        nullptr));
+    } catch (...) {
+      prepared_.erase(sql);
+      throw;
+    }
+    name = made;
+  }
+  const auto values = pointers(parameters);
+  return checked(PQexecPrepared(handle_, name.c_str(), static_cast<int>(values.size()),
+                                values.data(), nullptr, nullptr, 1));
+}
+
+std::optional<Refusal> Connection::run_or_refuse(const std::string& sql,
+                                                 const Parameters& parameters,
+                                                 std::int64_t& affected) {
+  execute("SAVEPOINT tidemark_row");
+  const auto values = pointers(parameters);
+  PGresult* result = PQexecParams(handle_, sql.c_str(), static_cast<int>(values.size()), nullptr,
+                                  values.data(), nullptr, nullptr, 1);
+  const Rows rows(result);
+  const ExecStatusType status = PQresultStatus(result);
+  if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK) {
+    affected = rows.affected();
+    execute("RELEASE SAVEPOINT tidemark_row");
+    return std::nullopt;
+  }
+  const ServerError error = server_error(result, handle_);
+  std::optional<Refusal> refusal = refusal_of(error);
+  if (!refusal) fail(error, "a row could not be written");
+  execute("ROLLBACK TO SAVEPOINT tidemark_row; RELEASE SAVEPOINT tidemark_row");
+  return refusal;
+}
+
+bool Connection::try_run(const std::string& sql, std::int64_t& affected) {
+  PGresult* result = PQexec(handle_, sql.c_str());
+  const Rows rows(result);
+  if (PQresultStatus(result) == PGRES_COMMAND_OK) {
+    affected = rows.affected();
+    return true;
+  }
+  const ServerError error = server_error(result, handle_);
+  if (!refusal_of(error)) fail(error, "rows could not be written");
+  return false;
+}
+
+std::optional<ServerError> Connection::copy_in(const std::string& sql, std::string_view data) {
+  {
+    PGresult* result = PQexec(handle_, sql.c_str());
+    const Rows started(result);
+    if (PQresultStatus(result) != PGRES_COPY_IN) fail(server_error(result, handle_), "COPY failed");
+  }
+  constexpr std::size_t kPiece = 1u << 20;
+  for (std::size_t at = 0; at < data.size(); at += kPiece) {
+    const std::size_t size = std::min(kPiece, data.size() - at);
+    if (PQputCopyData(handle_, data.data() + at, static_cast<int>(size)) != 1) break;
+  }
+  PQputCopyEnd(handle_, nullptr);
+  std::optional<ServerError> refused;
+  while (PGresult* result = PQgetResult(handle_)) {
+    const Rows answer(result);
+    if (PQresultStatus(result) == PGRES_COMMAND_OK) continue;
+    ServerError error = server_error(result, handle_);
+    if (!refusal_of(error)) fail(error, "COPY failed");
+    refused = std::move(error);
+  }
+  return refused;
+}
+
+void Connection::fail(const ServerError& error, std::string_view action) const {
+  const std::string where = "node " + node_name_ + ": ";
+  const std::string words = error.message + (error.detail.empty() ? "" : " (" + error.detail + ")");
+  const std::string& state = error.sqlstate;
+  const std::string_view state_class = std::string_view(state).substr(0, 2);
+  if (state == "40001" || state == "40P01") {
+    throw Collision(where + "another transaction wrote the same rows (" + words + ")",
+                    "Nothing was written; run the session again.");
+  }
+  if (state == "55P03") {
+    throw Error(ExitCode::locked, where + "something is locked by another program (" + words + ")",
+                "Try again when the other program is done, or raise lock_timeout.", true);
+  }
+  if (state == "42501" && words.find("row-level security") != std::string::npos) {
+    throw Error(
+        ExitCode::not_ready, where + "row-level security hides rows from our role (" + words + ")",
+        "Rows that are hidden must not be taken for deleted: let a role with BYPASSRLS, or the "
+        "owner of the table, run the sessions.");
+  }
+  if (state == "42501") {
+    throw Error(
+        ExitCode::not_ready, where + words,
+        "'tidemark activate --dry-run' prints the grants that the role of the sessions needs.");
+  }
+  if (state == "25006") {
+    throw Error(ExitCode::not_ready, where + "the database is read-only (" + words + ")",
+                "A standby cannot take part, and default_transaction_read_only must be off for our "
+                "role: ALTER ROLE ... SET default_transaction_read_only = off.");
+  }
+  if (state.empty() || state_class == "08" || state_class == "57") {
+    throw Error(ExitCode::unreachable, where + "the connection broke: " + words,
+                "Nothing is half done: run the session again when the server is there.", true);
+  }
+  if (state_class == "53") {
+    throw Error(ExitCode::failed, where + words,
+                "Free resources on the server and run the session again; nothing was half done.",
+                true);
+  }
+  if (state == "0A000" && words.find("cached plan") != std::string::npos) {
+    throw Error(ExitCode::failed, where + "the schema changed during the session",
+                "Run the session again.", true);
+  }
+  throw Error(ExitCode::failed, where + std::string(action) + ": " + words,
+              "Run 'tidemark check' to see what is wrong with this node.");
+}
+
+}  // namespace tidemark::postgresql

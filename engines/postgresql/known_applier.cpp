@@ -1,0 +1,307 @@
+#include "engines/postgresql/known_applier.h"
+
+#include "engines/postgresql/streams.h"
+
+namespace tidemark::postgresql {
+namespace {
+
+constexpr std::int64_t kBatch = 50000;
+constexpr std::int64_t kOneByOne = 8;
+constexpr int kHandedOver = 1000;
+constexpr std::size_t kCopied = 4u << 20;
+
+}  // namespace
+
+KnownApplier::KnownApplier(PostgresqlNode& node, const ActiveTable& table,
+                           std::shared_ptr<TableSql> sql, StagingTable& stage,
+                           const Knowledge& source_knowledge, ApplySink& sink)
+    : node_(node),
+      connection_(node.connection_),
+      table_(table),
+      sql_(std::move(sql)),
+      stage_(stage),
+      sink_(sink),
+      covered_(node.origins_.covered(source_knowledge, "v.")) {}
+
+PullCounts KnownApplier::apply() {
+  counts_.received = stage_.count();
+  if (!stage_.is_loaded() && node_.is_empty(table_)) {
+    fill_empty_table();
+    return counts_;
+  }
+  stage_.load();
+  hand_over_refused();
+  hand_over_undecided();
+  drop_what_came_by_another_way();
+  write(0, stage_.count());
+  return counts_;
+}
+
+void KnownApplier::hand_over_refused() {
+  for (const StagingTable::Refused& refused : stage_.refused()) {
+    const auto key = to_views(refused.key);
+    const auto row = to_views(refused.row);
+    // The tombstone of a row that cannot be here deletes nothing.
+    if (row.empty()) continue;
+    sink_.refused({.key = key,
+                   .row = row,
+                   .present = true,
+                   .version = refused.version,
+                   .revert = refused.revert},
+                  refused.refusal);
+  }
+}
+
+/// The number in this database of the origin of a staged version `s`.
+std::string KnownApplier::staged_origin() {
+  if (stage_.origins().empty()) return "NULL::integer";
+  std::string text = "CASE s.origin";
+  for (std::size_t i = 0; i < stage_.origins().size(); ++i) {
+    text += " WHEN " + std::to_string(i) + " THEN " +
+            std::to_string(node_.origins_.number(stage_.origins()[i]));
+  }
+  return text + " END";
+}
+
+// Whoever decides may write, which may make another row undecided: so it is asked again until there
+// is none.
+void KnownApplier::hand_over_undecided() {
+  const TableSpec& spec = table_.spec;
+  const int first_column = 7;
+  const std::string query =
+      "SELECT s.pos, s.present, s.revert, s.changed_at_us, s.origin, s.sequence, s.inserted, " +
+      [&] {
+        std::string output;
+        for (std::size_t i = 0; i < spec.columns.size(); ++i) {
+          output +=
+              (i > 0 ? ", " : "") + output_term(sql_->column(i), "s.c" + std::to_string(i + 1));
+        }
+        return output;
+      }() +
+      " FROM " + stage_.name() + " AS s LEFT JOIN " + sql_->version() + " AS v ON " +
+      sql_->control_is_staged("v.", "s.") +
+      " WHERE s.revert OR (v.sequence IS NOT NULL AND (s.sequence IS NULL OR NOT ((v.origin = " +
+      staged_origin() + " AND v.sequence = s.sequence) OR " + covered_ +
+      "))) ORDER BY s.pos LIMIT " + std::to_string(kHandedOver);
+  for (;;) {
+    const Rows rows = connection_.query(query);
+    if (rows.empty()) return;
+    std::string positions;
+    for (int i = 0; i < rows.size(); ++i) {
+      std::vector<ValueView> row(spec.columns.size());
+      for (std::size_t column = 0; column < row.size(); ++column) {
+        const int at = first_column + static_cast<int>(column);
+        row[column] =
+            rows.is_null(i, at) ? ValueView::of_null() : sql_->decode(column, rows.bytes(i, at));
+      }
+      const auto key = key_of(spec, row);
+      ChangedRow incoming{.key = key, .present = rows.boolean(i, 1), .revert = rows.boolean(i, 2)};
+      if (incoming.present) incoming.row = row;
+      if (!rows.is_null(i, 5)) {
+        incoming.version =
+            Version{.changed_at_us = rows.integer(i, 3),
+                    .origin = stage_.origins()[static_cast<std::size_t>(rows.integer(i, 4))],
+                    .sequence = rows.integer(i, 5),
+                    .inserted = rows.boolean(i, 6)};
+      }
+      sink_.compare(incoming, node_.find(table_, key));
+      positions += (i > 0 ? "," : "") + std::to_string(rows.integer(i, 0));
+    }
+    connection_.query("DELETE FROM " + stage_.name() + " WHERE pos IN (" + positions + ")");
+  }
+}
+
+void KnownApplier::drop_what_came_by_another_way() {
+  connection_.query("DELETE FROM " + stage_.name() + " AS s USING " + sql_->version() +
+                    " AS v WHERE " + sql_->control_is_staged("v.", "s.") +
+                    " AND v.origin = " + staged_origin() + " AND v.sequence = s.sequence");
+}
+
+/// Rows after `first` up to `last`.
+void KnownApplier::write(std::int64_t first, std::int64_t last) {
+  if (first >= last) return;
+  if (last - first > kBatch) {
+    for (std::int64_t at = first; at < last; at += kBatch) write(at, std::min(at + kBatch, last));
+    return;
+  }
+  if (write_set(first, last)) return;
+  if (last - first <= kOneByOne) {
+    write_one_by_one(first, last);
+    return;
+  }
+  const std::int64_t middle = first + (last - first) / 2;
+  write(first, middle);
+  write(middle, last);
+}
+
+bool KnownApplier::write_set(std::int64_t first, std::int64_t last) {
+  const std::string range =
+      "s.pos > " + std::to_string(first) + " AND s.pos <= " + std::to_string(last);
+  const std::string from_stage = " FROM " + stage_.name() + " AS s WHERE ";
+  const std::string key_is_staged = sql_->key_is_staged("t.", "s.");
+  connection_.execute("SAVEPOINT tidemark_batch");
+  PullCounts counts;
+  const auto run = [&](const std::string& sql, std::int64_t& affected) {
+    std::int64_t rows = 0;
+    const bool done = connection_.try_run(sql, rows);
+    affected += rows;
+    return done;
+  };
+  std::int64_t versions = 0;
+  const bool done =
+      run("DELETE FROM " + sql_->table() + " AS t USING " + stage_.name() + " AS s WHERE " + range +
+              " AND NOT s.present AND " + key_is_staged,
+          counts.deleted) &&
+      run("UPDATE " + sql_->table() + " AS t SET " + sql_->assignments("s.", true) + from_stage +
+              range + " AND s.present AND " + key_is_staged,
+          counts.updated) &&
+      run("INSERT INTO " + sql_->table() + " (" + sql_->columns() +
+              ") OVERRIDING SYSTEM VALUE SELECT " + sql_->staged_columns("s.") + from_stage +
+              range + " AND s.present AND NOT EXISTS (SELECT FROM " + sql_->table() +
+              " AS t WHERE " + key_is_staged + ") ORDER BY s.pos",
+          counts.inserted) &&
+      run(
+          "INSERT INTO " + sql_->version() + " SELECT " +
+              [&] {
+                std::string key;
+                for (const std::size_t position : table_.spec.key) {
+                  key += "s.c" + std::to_string(position + 1) + ", ";
+                }
+                return key;
+              }() +
+              "s.changed_at_us, " + staged_origin() +
+              ", s.sequence, CASE WHEN s.present THEN 0 ELSE 1 END + CASE WHEN s.inserted THEN 2 "
+              "ELSE 0 END" +
+              from_stage + range + " AND s.sequence IS NOT NULL ORDER BY s.pos ON CONFLICT (" +
+              sql_->control_key() +
+              ") DO UPDATE SET changed_at_us = excluded.changed_at_us, origin = excluded.origin, "
+              "sequence = excluded.sequence, flags = excluded.flags",
+          versions);
+  if (!done) {
+    connection_.execute("ROLLBACK TO SAVEPOINT tidemark_batch; RELEASE SAVEPOINT tidemark_batch");
+    return false;
+  }
+  connection_.execute("RELEASE SAVEPOINT tidemark_batch");
+  if (counts.inserted > 0) node_.note_insert(*sql_);
+  counts_ += counts;
+  return true;
+}
+
+void KnownApplier::write_one_by_one(std::int64_t first, std::int64_t last) {
+  const TableSpec& spec = table_.spec;
+  std::string output;
+  for (std::size_t i = 0; i < spec.columns.size(); ++i) {
+    output += ", " + output_term(sql_->column(i), "s.c" + std::to_string(i + 1));
+  }
+  const Rows rows = connection_.query(
+      "SELECT s.present, s.changed_at_us, s.origin, s.sequence, s.inserted" + output + " FROM " +
+      stage_.name() + " AS s WHERE s.pos > " + std::to_string(first) +
+      " AND s.pos <= " + std::to_string(last) + " ORDER BY s.pos");
+  for (int i = 0; i < rows.size(); ++i) {
+    std::vector<ValueView> row(spec.columns.size());
+    for (std::size_t column = 0; column < row.size(); ++column) {
+      const int at = 5 + static_cast<int>(column);
+      row[column] =
+          rows.is_null(i, at) ? ValueView::of_null() : sql_->decode(column, rows.bytes(i, at));
+    }
+    const auto key = key_of(spec, row);
+    ChangedRow incoming{.key = key, .present = rows.boolean(i, 0)};
+    if (incoming.present) incoming.row = row;
+    if (!rows.is_null(i, 3)) {
+      incoming.version =
+          Version{.changed_at_us = rows.integer(i, 1),
+                  .origin = stage_.origins()[static_cast<std::size_t>(rows.integer(i, 2))],
+                  .sequence = rows.integer(i, 3),
+                  .inserted = rows.boolean(i, 4)};
+    }
+    write_row(incoming);
+  }
+}
+
+void KnownApplier::write_row(const ChangedRow& row) {
+  const bool was_present = !row.present && node_.find(table_, row.key).present;
+  bool inserted = false;
+  if (const auto refusal = node_.write_row(*sql_, row.key, row.row, inserted)) {
+    sink_.refused(row, *refusal);
+    return;
+  }
+  if (row.version) node_.put_version(table_, row.key, row.present, row.version);
+  if (row.present) {
+    ++(inserted ? counts_.inserted : counts_.updated);
+  } else if (was_present) {
+    ++counts_.deleted;
+  }
+}
+
+// Nothing is there that rows could meet: they go straight into the table.
+void KnownApplier::fill_empty_table() {
+  auto kept = std::make_unique<Spool>(table_.spec.key, Spool::Options{});
+  std::string lines, versions;
+  ChangedRow row;
+  while (stage_.rows().next(row)) {
+    if (row.revert) {
+      sink_.compare(row, node_.find(table_, row.key));
+      continue;
+    }
+    const std::size_t begin = lines.size();
+    bool refused = false;
+    if (row.present) {
+      for (std::size_t i = 0; i < row.row.size(); ++i) {
+        const Encoded value = sql_->encode(i, row.row[i]);
+        if (value.refusal) {
+          lines.resize(begin);
+          sink_.refused(row, *value.refusal);
+          refused = true;
+          break;
+        }
+        if (i > 0) lines += '\t';
+        append_copy_field(value.text, lines);
+      }
+      if (refused) continue;
+      lines += '\n';
+    }
+    if (row.version) {
+      const Parameters key = sql_->encode_key(row.key);
+      for (const Parameter& part : key) {
+        append_copy_field(part, versions);
+        versions += '\t';
+      }
+      versions += std::to_string(row.version->changed_at_us) + '\t' +
+                  std::to_string(node_.origins_.number(row.version->origin)) + '\t' +
+                  std::to_string(row.version->sequence) + '\t' +
+                  std::to_string((row.present ? 0 : 1) | (row.version->inserted ? 2 : 0)) + '\n';
+    }
+    kept->add(row);
+    if (row.present) ++counts_.inserted;
+    if (lines.size() + versions.size() < kCopied) continue;
+    fill(*kept, lines, versions);
+    kept = std::make_unique<Spool>(table_.spec.key, Spool::Options{});
+  }
+  fill(*kept, lines, versions);
+  node_.note_insert(*sql_);
+}
+
+/// Copies a batch; one with a row that the server refuses is written row by row from `kept`.
+void KnownApplier::fill(Spool& kept, std::string& lines, std::string& versions) {
+  kept.finish();
+  connection_.execute("SAVEPOINT tidemark_batch");
+  const bool copied = (lines.empty() || !connection_.copy_in("COPY " + sql_->table() + " (" +
+                                                                 sql_->columns() + ") FROM STDIN",
+                                                             lines)) &&
+                      (versions.empty() ||
+                       !connection_.copy_in("COPY " + sql_->version() + " FROM STDIN", versions));
+  lines.clear();
+  versions.clear();
+  if (copied) {
+    connection_.execute("RELEASE SAVEPOINT tidemark_batch");
+    return;
+  }
+  connection_.execute("ROLLBACK TO SAVEPOINT tidemark_batch; RELEASE SAVEPOINT tidemark_batch");
+  ChangedRow row;
+  while (kept.next(row)) {
+    if (row.present) --counts_.inserted;  // counted when it was collected
+    write_row(row);
+  }
+}
+
+}  // namespace tidemark::postgresql

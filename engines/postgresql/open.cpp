@@ -1,0 +1,73 @@
+#include "engines/postgresql/open.h"
+
+#include <libpq-fe.h>
+
+#include <map>
+
+#include "engines/postgresql/postgresql_node.h"
+#include "model/error.h"
+
+namespace tidemark::postgresql {
+namespace {
+
+struct Free {
+  void operator()(PQconninfoOption* options) const { PQconninfoFree(options); }
+};
+
+std::map<std::string, std::string> parse(const std::string& url) {
+  char* message = nullptr;
+  const std::unique_ptr<PQconninfoOption, Free> options(PQconninfoParse(url.c_str(), &message));
+  if (options == nullptr) {
+    const std::string words = message != nullptr ? message : "out of memory";
+    PQfreemem(message);
+    throw Error(
+        ExitCode::usage,
+        "url \"" + url + "\": " + words.substr(0, words.find_last_not_of('\n') + 1),
+        "Write \"postgresql://user@host:5432/database\"; everything that libpq takes works, "
+        "service=... among it.");
+  }
+  std::map<std::string, std::string> values;
+  for (const PQconninfoOption* option = options.get(); option->keyword != nullptr; ++option) {
+    if (option->val != nullptr) values[option->keyword] = option->val;
+  }
+  return values;
+}
+
+}  // namespace
+
+std::unique_ptr<Node> open(const OpenRequest& request) {
+  parse(request.url);
+  return std::make_unique<PostgresqlNode>(request);
+}
+
+bool is_missing(const std::string&, const std::filesystem::path&) { return false; }
+
+void create_database(const std::string& url, const std::filesystem::path&) {
+  throw Error(ExitCode::unreachable, "url \"" + url + "\": Tidemark makes no PostgreSQL databases",
+              "Create it with createdb, or correct the url.");
+}
+
+std::string canonical_url(const std::string& url, const std::filesystem::path&) {
+  const auto values = parse(url);
+  if (values.contains("password")) {
+    throw Error(ExitCode::usage, "the url of a node holds a password",
+                "Put it into libpq's password file (~/.pgpass, mode 0600) or a service file, and "
+                "leave it out of the configuration.");
+  }
+  // What is left out comes from libpq's environment and its service file, for both alike.
+  const auto value = [&values](const char* name, const char* other) {
+    const auto found = values.find(name);
+    if (found != values.end()) return found->second;
+    const char* environment = std::getenv(other);
+    return std::string(environment != nullptr ? environment : "");
+  };
+  std::string port = value("port", "PGPORT");
+  if (port.empty()) port = "5432";
+  std::string database = value("dbname", "PGDATABASE");
+  if (database.empty()) database = value("user", "PGUSER");
+  const std::string service = value("service", "PGSERVICE");
+  return "postgresql://" + value("host", "PGHOST") + ":" + port + "/" + database +
+         (service.empty() ? "" : "?service=" + service);
+}
+
+}  // namespace tidemark::postgresql

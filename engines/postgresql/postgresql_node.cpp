@@ -1,0 +1,153 @@
+#include "engines/postgresql/postgresql_node.h"
+
+namespace tidemark::postgresql {
+namespace {
+
+/// The version of the control tables that this program reads and writes.
+constexpr std::int64_t kFormat = 1;
+
+/// The lock of a pair: an advisory lock on a connection of its own, because it outlives
+/// transactions. The server lets go of it when the process dies, however it dies.
+class AdvisoryLock final : public PairLock {
+ public:
+  AdvisoryLock(const std::string& node_name, const std::string& url,
+               std::chrono::milliseconds lock_timeout)
+      : connection_(node_name, url, lock_timeout) {}
+
+  bool try_lock(const NodeId& peer) {
+    return connection_
+        .query("SELECT pg_catalog.pg_try_advisory_lock(pg_catalog.hashtextextended($1, 0))",
+               {"tidemark pair " + peer.to_string()})
+        .boolean(0, 0);
+  }
+
+ private:
+  Connection connection_;
+};
+
+}  // namespace
+
+PostgresqlNode::PostgresqlNode(const OpenRequest& request)
+    : url_(request.url),
+      lock_timeout_(request.lock_timeout),
+      connection_(request.node_name, request.url, request.lock_timeout),
+      origins_(connection_) {}
+
+PostgresqlNode::~PostgresqlNode() { rollback(); }
+
+std::int64_t PostgresqlNode::clock_us() {
+  return connection_
+      .run_prepared("SELECT (date_part('epoch', clock_timestamp()) * 1000000)::bigint", {})
+      .integer(0, 0);
+}
+
+std::optional<Identity> PostgresqlNode::identity() {
+  if (!has_control_tables_) {
+    const Rows exists = connection_.query("SELECT to_regclass('tidemark.node') IS NOT NULL");
+    if (!exists.boolean(0, 0)) return std::nullopt;
+  }
+  const Rows rows =
+      connection_.query("SELECT format, node_id, incarnation, origin FROM tidemark.node");
+  if (rows.empty()) return std::nullopt;
+  if (rows.integer(0, 0) != kFormat) {
+    throw Error(ExitCode::protocol,
+                "node " + name() + " was activated by another version of Tidemark (format " +
+                    std::to_string(rows.integer(0, 0)) + ", this program has " +
+                    std::to_string(kFormat) + ")",
+                "Use the same version of Tidemark on all nodes.");
+  }
+  has_control_tables_ = true;
+  return Identity{
+      .node_id = rows.uuid(0, 1), .incarnation = rows.integer(0, 2), .origin = rows.uuid(0, 3)};
+}
+
+std::vector<TableSpec> PostgresqlNode::catalog() {
+  std::vector<TableSpec> specs;
+  for (const CatalogTable& table : read_catalog(connection_)) specs.push_back(table.spec);
+  return specs;
+}
+
+std::unique_ptr<PairLock> PostgresqlNode::try_lock_pair(const NodeId& peer) {
+  auto lock = std::make_unique<AdvisoryLock>(name(), url_, lock_timeout_);
+  if (!lock->try_lock(peer)) return nullptr;
+  return lock;
+}
+
+void PostgresqlNode::begin_read() {
+  // The snapshot is taken by the first statement that reads.
+  connection_.begin("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1");
+}
+
+void PostgresqlNode::begin_write() {
+  // The lock first: it takes no snapshot, so that whatever its last holder did is seen.
+  if (!has_control_tables_ && !identity()) {
+    connection_.begin(
+        "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_catalog.pg_advisory_xact_lock("
+        "pg_catalog.hashtextextended('tidemark activation', 0))");
+    return;
+  }
+  try {
+    connection_.begin(
+        "BEGIN ISOLATION LEVEL REPEATABLE READ; LOCK TABLE tidemark.node IN EXCLUSIVE MODE;"
+        "SET LOCAL tidemark.applying = 'on'; SET CONSTRAINTS ALL DEFERRED; SELECT 1");
+  } catch (...) {
+    rollback();
+    throw;
+  }
+}
+
+void PostgresqlNode::commit() {
+  try {
+    raise_sequences();
+    connection_.execute("COMMIT");
+  } catch (...) {
+    rollback();
+    throw;
+  }
+  origins_.forget();
+  made_control_tables_ = false;
+}
+
+void PostgresqlNode::rollback() noexcept {
+  if (!connection_.is_broken() && connection_.in_transaction()) {
+    PQclear(PQexec(connection_.handle(), "ROLLBACK"));
+  }
+  origins_.forget();
+  grown_.clear();
+  if (made_control_tables_) has_control_tables_ = false;
+  made_control_tables_ = false;
+}
+
+OriginId PostgresqlNode::own_origin() {
+  const Rows rows = connection_.run_prepared("SELECT origin FROM tidemark.node", {});
+  if (rows.empty()) {
+    throw Error(ExitCode::not_ready, "node " + name() + " is not activated",
+                "Run 'tidemark activate'.");
+  }
+  return rows.uuid(0, 0);
+}
+
+void PostgresqlNode::set_identity(const Identity& identity) {
+  connection_.query("DELETE FROM tidemark.node");
+  connection_.query(
+      "INSERT INTO tidemark.node(format, node_id, incarnation, origin) VALUES ($1, $2, $3, $4)",
+      {std::to_string(kFormat), identity.node_id.to_string(), std::to_string(identity.incarnation),
+       identity.origin.to_string()});
+  origins_.number(identity.origin);
+}
+
+std::shared_ptr<TableSql> PostgresqlNode::sql_of(const ActiveTable& table) {
+  std::shared_ptr<TableSql>& kept = tables_[table.id];
+  if (kept && kept->spec().columns == table.spec.columns && kept->spec().key == table.spec.key &&
+      kept->spec().name == table.spec.name) {
+    return kept;
+  }
+  const auto found = catalog_.find(table.spec.name);
+  if (found == catalog_.end()) {
+    throw Error(ExitCode::not_ready, "node " + name() + " has no table " + table.spec.name,
+                "Create it, or take it out of the job.");
+  }
+  return kept = std::make_shared<TableSql>(table.spec, found->second, table.id);
+}
+
+}  // namespace tidemark::postgresql

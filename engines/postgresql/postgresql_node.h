@@ -1,0 +1,131 @@
+// PostgresqlNode is one PostgreSQL database that takes part. Its parts lie in files of their own:
+// activation.cpp, state.cpp, capture.cpp, reading.cpp, writing.cpp, records.cpp. Every transaction
+// is REPEATABLE READ; one that writes holds a lock on tidemark.node, so that sequence numbers
+// appear in the order of commits. Applications are never kept waiting by it.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engines/engine.h"
+#include "engines/postgresql/connection.h"
+#include "engines/postgresql/origins.h"
+#include "engines/postgresql/stage.h"
+#include "engines/postgresql/table_sql.h"
+#include "engines/registry.h"
+
+namespace tidemark::postgresql {
+
+class PostgresqlNode final : public Node {
+ public:
+  explicit PostgresqlNode(const OpenRequest& request);
+  ~PostgresqlNode() override;
+
+  const std::string& name() const override { return connection_.node_name(); }
+  Traits traits() const override { return {.local = false, .snapshot_reads = true}; }
+  std::int64_t clock_us() override;
+  std::optional<Identity> identity() override;
+  std::vector<TableSpec> catalog() override;
+  std::unique_ptr<PairLock> try_lock_pair(const NodeId& peer) override;
+
+  void begin_read() override;
+  void begin_write() override;
+  void commit() override;
+  void rollback() noexcept override;
+
+  void record_sql(std::vector<std::string>* script) override { script_ = script; }
+  void create_control_tables(const Identity& identity) override;
+  void set_identity(const Identity& identity) override;
+  void create_table(const TableSpec& like) override;
+  void install_capture(const TableSpec& table, const BaselineId& baseline) override;
+  void repair_capture(const ActiveTable& table) override;
+  void remove_capture(const ActiveTable& table) override;
+  void remove_control_tables() override;
+
+  std::vector<ActiveTable> active_tables() override;
+  TableState load_state(const ActiveTable& table) override;
+  void save_state(const ActiveTable& table, const TableState& state) override;
+  std::map<NodeId, Knowledge> load_peers(const ActiveTable& table) override;
+  void save_peer(const ActiveTable& table, const NodeId& peer, const Knowledge& knowledge) override;
+  void save_origin_name(const Identity& identity, const std::string& node_name) override;
+  std::string origin_name(const OriginId& origin) override;
+
+  bool has_pending(const ActiveTable& table) override;
+  std::pair<std::int64_t, std::int64_t> pending(const ActiveTable& table) override;
+  HarvestCounts harvest(const ActiveTable& table, TableState& state) override;
+  void touch_all(const ActiveTable& table) override;
+  std::int64_t purge(const ActiveTable& table, TableState& state, std::int64_t before_us,
+                     const std::vector<Knowledge>& peers) override;
+
+  bool is_empty(const ActiveTable& table) override;
+  std::int64_t count_rows(const ActiveTable& table) override;
+  std::int64_t count_null_keys(const ActiveTable&) override { return 0; }  // keys forbid NULL
+  std::unique_ptr<RowStream> changes_since(const ActiveTable& table,
+                                           const Knowledge& known) override;
+  std::unique_ptr<RowStream> all_rows(const ActiveTable& table) override;
+  LocalRow find(const ActiveTable& table, RowView key) override;
+  std::vector<Row> unique_rivals(const ActiveTable& table, RowView row) override;
+  TableDigest digest(const ActiveTable& table) override;
+
+  std::unique_ptr<Stage> make_stage(const ActiveTable& table, StageUse use) override;
+  PullCounts apply_known(const ActiveTable& table, Stage& stage, const Knowledge& source_knowledge,
+                         ApplySink& sink) override;
+  void compare_all(const ActiveTable& table, Stage& stage, PairSink& sink) override;
+  std::optional<Refusal> put_row(const ActiveTable& table, RowView key, RowView row) override;
+  void put_version(const ActiveTable& table, RowView key, bool present,
+                   const std::optional<Version>& version) override;
+  std::optional<Refusal> write_as_local_change(const ActiveTable& table, RowView key,
+                                               RowView row) override;
+  void touch(const ActiveTable& table, RowView key) override;
+
+  bool log_conflict(const Conflict& conflict) override;
+  std::vector<Conflict> conflicts() override;
+  std::int64_t count_conflicts(ConflictStatus status) override;
+  void set_conflict_status(const std::string& id, ConflictStatus status) override;
+  void record_session(const SessionRecord& record) override;
+  std::vector<SessionRecord> sessions(std::int64_t limit) override;
+
+ private:
+  friend class KnownApplier;
+
+  // Activation.
+  void define(const std::string& sql);
+  CatalogTable require_table(const std::string& name);
+  void create_tables(const CatalogTable& table, std::int64_t id);
+  void create_triggers(const CatalogTable& table, std::int64_t id);
+  void drop_triggers(std::int64_t id);
+  std::string capture_digest(std::int64_t id);
+  OriginId own_origin();
+
+  // State.
+  Knowledge load_knowledge(const char* table, std::int64_t table_id);
+  void save_knowledge(const char* table, std::int64_t table_id, const Knowledge& knowledge);
+
+  // Rows.
+  std::shared_ptr<TableSql> sql_of(const ActiveTable& table);
+  std::optional<Version> find_version(const TableSql& sql, RowView key);
+  std::optional<Refusal> write_row(const TableSql& sql, RowView key, RowView row, bool& inserted);
+  void log_touch(const TableSql& sql, RowView key, std::int64_t operation);
+  void note_insert(const TableSql& sql);
+  void raise_sequences();
+
+  const std::string url_;
+  const std::chrono::milliseconds lock_timeout_;
+  Connection connection_;
+  Origins origins_;
+  std::map<std::string, CatalogTable> catalog_;  // by name, as of the last look
+  std::map<std::int64_t, std::shared_ptr<TableSql>> tables_;
+  std::vector<std::string>* script_ = nullptr;
+  bool has_control_tables_ = false;
+  bool made_control_tables_ = false;  // in the transaction that is open
+  /// What a sequence fills, for those whose table got rows in this transaction.
+  struct Filled {
+    std::string column, table;  // quoted
+  };
+  std::map<std::string, Filled> grown_;
+  std::int64_t stages_ = 0;
+};
+
+}  // namespace tidemark::postgresql

@@ -1,0 +1,173 @@
+// Rows and versions of one table, read in any transaction.
+#include <xxhash.h>
+
+#include <algorithm>
+
+#include "engines/postgresql/identifiers.h"
+#include "engines/postgresql/postgresql_node.h"
+#include "engines/postgresql/streams.h"
+
+namespace tidemark::postgresql {
+
+bool PostgresqlNode::is_empty(const ActiveTable& table) {
+  const std::shared_ptr<TableSql> sql = sql_of(table);
+  return connection_
+      .run_prepared("SELECT NOT EXISTS (SELECT FROM " + sql->table() +
+                        ") AND NOT EXISTS (SELECT FROM " + sql->version() + ")",
+                    {})
+      .boolean(0, 0);
+}
+
+std::int64_t PostgresqlNode::count_rows(const ActiveTable& table) {
+  return connection_.query("SELECT count(*) FROM " + sql_of(table)->table()).integer(0, 0);
+}
+
+std::unique_ptr<RowStream> PostgresqlNode::changes_since(const ActiveTable& table,
+                                                         const Knowledge& known) {
+  return changed_rows(connection_, origins_, sql_of(table), origins_.news(known, "v."));
+}
+
+std::unique_ptr<RowStream> PostgresqlNode::all_rows(const ActiveTable& table) {
+  return postgresql::all_rows(connection_, origins_, sql_of(table));
+}
+
+LocalRow PostgresqlNode::find(const ActiveTable& table, RowView key) {
+  const std::shared_ptr<TableSql> sql = sql_of(table);
+  LocalRow found;
+  Parameters parameters;
+  for (std::size_t i = 0; i < key.size(); ++i) {
+    Encoded part = sql->encode_key_part(i, key[i]);
+    if (part.refusal) return found;  // what cannot be here is not here
+    parameters.push_back(std::move(part.text));
+  }
+  const Rows rows = connection_.run_prepared(
+      "SELECT v.changed_at_us, v.origin, v.sequence, v.flags, t.touched, " + sql->output("t.") +
+          " FROM (SELECT 1) AS one LEFT JOIN (SELECT * FROM " + sql->version() + " AS v WHERE " +
+          sql->control_key_is("v.", 1) +
+          ") AS v ON true LEFT JOIN (SELECT *, true AS touched FROM " + sql->table() +
+          " AS t WHERE " + sql->key_is("t.", 1) + ") AS t ON true",
+      parameters);
+  if (!rows.is_null(0, 0)) {
+    found.version = Version{.changed_at_us = rows.integer(0, 0),
+                            .origin = origins_.origin(rows.integer(0, 1)),
+                            .sequence = rows.integer(0, 2),
+                            .inserted = (rows.integer(0, 3) & kInsertedFlag) != 0};
+  }
+  found.present = !rows.is_null(0, 4);
+  if (!found.present) return found;
+  for (std::size_t i = 0; i < table.spec.columns.size(); ++i) {
+    const int column = 5 + static_cast<int>(i);
+    found.row.emplace_back(rows.is_null(0, column) ? ValueView::of_null()
+                                                   : sql->decode(i, rows.bytes(0, column)));
+  }
+  return found;
+}
+
+std::optional<Version> PostgresqlNode::find_version(const TableSql& sql, RowView key) {
+  const Rows rows =
+      connection_.run_prepared("SELECT changed_at_us, origin, sequence, flags FROM " +
+                                   sql.version() + " AS v WHERE " + sql.control_key_is("v.", 1),
+                               sql.encode_key(key));
+  if (rows.empty()) return std::nullopt;
+  return Version{.changed_at_us = rows.integer(0, 0),
+                 .origin = origins_.origin(rows.integer(0, 1)),
+                 .sequence = rows.integer(0, 2),
+                 .inserted = (rows.integer(0, 3) & kInsertedFlag) != 0};
+}
+
+// The server evaluates its own index terms for the row: expressions and predicates mean exactly
+// what they mean in the index.
+std::vector<Row> PostgresqlNode::unique_rivals(const ActiveTable& table, RowView row) {
+  const std::shared_ptr<TableSql> sql = sql_of(table);
+  Parameters parameters;
+  std::string incoming;
+  for (std::size_t i = 0; i < row.size(); ++i) {
+    Encoded value = sql->encode(i, row[i]);
+    if (value.refusal) return {};
+    parameters.push_back(std::move(value.text));
+    if (i > 0) incoming += ", ";
+    incoming += "$" + std::to_string(i + 1) + "::" + sql->column(i).type + " AS " + sql->name(i);
+  }
+  const Rows indexes = connection_.query(
+      "SELECT string_agg(pg_catalog.pg_get_indexdef(i.indexrelid, k::int, false), ', ' ORDER BY k) "
+      "FILTER "
+      "(WHERE k <= i.indnkeyatts), coalesce(pg_catalog.pg_get_expr(i.indpred, i.indrelid), "
+      "'true'), "
+      "i.indnullsnotdistinct, i.indnkeyatts::int, "
+      "string_agg(pg_catalog.pg_get_indexdef(i.indexrelid, k::int, "
+      "false), chr(1) ORDER BY k) FILTER (WHERE k <= i.indnkeyatts) FROM pg_catalog.pg_index i "
+      "CROSS JOIN LATERAL "
+      "generate_series(1, i.indnkeyatts) AS k WHERE i.indrelid = $1::oid AND i.indisunique AND NOT "
+      "i.indisprimary GROUP BY i.indexrelid, i.indpred, i.indrelid, i.indnullsnotdistinct, "
+      "i.indnkeyatts ORDER BY "
+      "i.indexrelid",
+      {sql->catalog().oid});
+  std::vector<Row> rivals;
+  std::string own;
+  for (std::size_t i = 0; i < table.spec.key.size(); ++i) {
+    const std::size_t position = table.spec.key[i];
+    own += (i > 0 ? " AND " : "") + std::string("h.") + sql->name(position) + " = $" +
+           std::to_string(position + 1) + "::" + sql->column(position).type;
+  }
+  for (int index = 0; index < indexes.size(); ++index) {
+    const auto terms = indexes.integer(index, 3);
+    std::string here, there, join;
+    std::string_view list = indexes.bytes(index, 4);
+    for (std::int64_t term = 1; term <= terms; ++term) {
+      const std::string_view text = list.substr(0, list.find('\1'));
+      list.remove_prefix(std::min(list.size(), text.size() + 1));
+      const std::string number = "u" + std::to_string(term);
+      const std::string part = "(" + std::string(text) + ") AS " + number;
+      here += ", " + part;
+      there += (term > 1 ? ", " : "") + part;
+      join += (term > 1 ? " AND h." : "h.") + number +
+              (indexes.boolean(index, 2) ? " IS NOT DISTINCT FROM i." : " = i.") + number;
+    }
+    const std::string predicate = indexes.text(index, 1);
+    std::string keys;
+    for (const std::size_t position : table.spec.key) {
+      keys += (keys.empty() ? "" : ", ") + sql->name(position);
+    }
+    const Rows found = connection_.query(
+        "SELECT " + sql->key_output("h.") + " FROM (SELECT " + there + " FROM (SELECT " + incoming +
+            ") AS r WHERE " + predicate + ") AS i JOIN (SELECT " + keys + here + " FROM " +
+            sql->table() + " AS r WHERE " + predicate + ") AS h ON " + join + " WHERE NOT (" + own +
+            ") ORDER BY " + sql->key_order("h."),
+        parameters);
+    for (int i = 0; i < found.size(); ++i) {
+      Row key;
+      for (std::size_t part = 0; part < table.spec.key.size(); ++part) {
+        key.emplace_back(sql->decode_key_part(part, found.bytes(i, static_cast<int>(part))));
+      }
+      if (std::find(rivals.begin(), rivals.end(), key) == rivals.end()) {
+        rivals.push_back(std::move(key));
+      }
+    }
+  }
+  return rivals;
+}
+
+TableDigest PostgresqlNode::digest(const ActiveTable& table) {
+  const std::shared_ptr<TableSql> sql = sql_of(table);
+  Cursor cursor(connection_, "SELECT " + sql->output("t.") + " FROM " + sql->table() + " AS t");
+  TableDigest digest;
+  std::string encoding;
+  std::vector<ValueView> row(table.spec.columns.size());
+  while (cursor.next()) {
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      const int column = static_cast<int>(i);
+      row[i] = cursor.rows().is_null(cursor.position(), column)
+                   ? ValueView::of_null()
+                   : sql->decode(i, cursor.rows().bytes(cursor.position(), column));
+    }
+    encoding.clear();
+    append_encoding(row, encoding);
+    const XXH128_hash_t hash = XXH3_128bits(encoding.data(), encoding.size());
+    ++digest.rows;
+    digest.low += hash.low64;
+    digest.high += hash.high64;
+  }
+  return digest;
+}
+
+}  // namespace tidemark::postgresql

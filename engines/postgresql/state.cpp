@@ -1,0 +1,123 @@
+// What a node knows of its tables and of its peers.
+#include "engines/postgresql/postgresql_node.h"
+
+namespace tidemark::postgresql {
+
+Knowledge PostgresqlNode::load_knowledge(const char* table, std::int64_t table_id) {
+  Knowledge knowledge;
+  const Rows rows = connection_.run_prepared(
+      std::string("SELECT origin, sequence FROM ") + table + " WHERE table_id = $1",
+      {std::to_string(table_id)});
+  for (int i = 0; i < rows.size(); ++i) {
+    knowledge.raise(origins_.origin(rows.integer(i, 0)), rows.integer(i, 1));
+  }
+  return knowledge;
+}
+
+void PostgresqlNode::save_knowledge(const char* table, std::int64_t table_id,
+                                    const Knowledge& knowledge) {
+  const Knowledge stored = load_knowledge(table, table_id);
+  if (stored == knowledge) return;
+  const std::string id = std::to_string(table_id);
+  for (const auto& [origin, sequence] : knowledge.entries()) {
+    if (stored.of(origin) == sequence) continue;
+    connection_.run_prepared(
+        std::string("INSERT INTO ") + table +
+            " VALUES ($1, $2, $3) ON CONFLICT (table_id, origin) DO UPDATE "
+            "SET sequence = excluded.sequence",
+        {id, std::to_string(origins_.number(origin)), std::to_string(sequence)});
+  }
+  for (const auto& [origin, sequence] : stored.entries()) {
+    if (knowledge.of(origin)) continue;
+    connection_.query(std::string("DELETE FROM ") + table + " WHERE table_id = $1 AND origin = $2",
+                      {id, std::to_string(origins_.number(origin))});
+  }
+}
+
+TableState PostgresqlNode::load_state(const ActiveTable& table) {
+  TableState state;
+  state.origin = own_origin();
+  state.knowledge = load_knowledge("tidemark.knowledge", table.id);
+  state.knowledge.raise(state.origin, 0);
+  state.forgotten = load_knowledge("tidemark.forgotten", table.id);
+  const std::string id = std::to_string(table.id);
+  const Rows row = connection_.run_prepared(
+      "SELECT baseline, clock_floor_us, mirrored_sequence, purged_at_us FROM "
+      "tidemark.captured_table WHERE id = $1",
+      {id});
+  if (row.empty()) {
+    throw Error(ExitCode::not_ready,
+                "node " + name() + ": table " + table.spec.name + " is not activated",
+                "Run 'tidemark activate'.");
+  }
+  state.baseline = row.uuid(0, 0);
+  state.clock_floor_us = row.integer(0, 1);
+  state.mirrored_sequence = row.integer(0, 2);
+  state.purged_at_us = row.integer(0, 3);
+  const Rows seen = connection_.run_prepared(
+      "SELECT baseline FROM tidemark.baseline_seen WHERE table_id = $1", {id});
+  for (int i = 0; i < seen.size(); ++i) state.baselines_seen.insert(seen.uuid(i, 0));
+  return state;
+}
+
+void PostgresqlNode::save_state(const ActiveTable& table, const TableState& state) {
+  const TableState stored = load_state(table);
+  save_knowledge("tidemark.knowledge", table.id, state.knowledge);
+  save_knowledge("tidemark.forgotten", table.id, state.forgotten);
+  const std::string id = std::to_string(table.id);
+  if (stored.baseline != state.baseline || stored.clock_floor_us != state.clock_floor_us ||
+      stored.mirrored_sequence != state.mirrored_sequence ||
+      stored.purged_at_us != state.purged_at_us) {
+    connection_.query(
+        "UPDATE tidemark.captured_table SET baseline = $2, clock_floor_us = $3, mirrored_sequence "
+        "= $4, purged_at_us = $5 WHERE id = $1",
+        {id, state.baseline.to_string(), std::to_string(state.clock_floor_us),
+         std::to_string(state.mirrored_sequence), std::to_string(state.purged_at_us)});
+  }
+  if (stored.baselines_seen == state.baselines_seen) return;
+  connection_.query("DELETE FROM tidemark.baseline_seen WHERE table_id = $1", {id});
+  for (const BaselineId& baseline : state.baselines_seen) {
+    connection_.query("INSERT INTO tidemark.baseline_seen VALUES ($1, $2)",
+                      {id, baseline.to_string()});
+  }
+}
+
+std::map<NodeId, Knowledge> PostgresqlNode::load_peers(const ActiveTable& table) {
+  std::map<NodeId, Knowledge> peers;
+  const Rows rows = connection_.run_prepared(
+      "SELECT peer, origin, sequence FROM tidemark.peer_knowledge WHERE table_id = $1",
+      {std::to_string(table.id)});
+  for (int i = 0; i < rows.size(); ++i) {
+    Knowledge& knowledge = peers[rows.uuid(i, 0)];
+    if (rows.integer(i, 1) == 0) continue;
+    knowledge.raise(origins_.origin(rows.integer(i, 1)), rows.integer(i, 2));
+  }
+  return peers;
+}
+
+void PostgresqlNode::save_peer(const ActiveTable& table, const NodeId& peer,
+                               const Knowledge& knowledge) {
+  const auto peers = load_peers(table);
+  const auto stored = peers.find(peer);
+  if (stored != peers.end() && stored->second == knowledge) return;
+  const std::string id = std::to_string(table.id);
+  const std::string peer_id = peer.to_string();
+  connection_.query("DELETE FROM tidemark.peer_knowledge WHERE table_id = $1 AND peer = $2",
+                    {id, peer_id});
+  const auto insert = [&](std::int64_t origin, std::int64_t sequence) {
+    connection_.run_prepared("INSERT INTO tidemark.peer_knowledge VALUES ($1, $2, $3, $4)",
+                             {id, peer_id, std::to_string(origin), std::to_string(sequence)});
+  };
+  insert(0, 0);
+  for (const auto& [origin, sequence] : knowledge.entries()) {
+    insert(origins_.number(origin), sequence);
+  }
+}
+
+void PostgresqlNode::save_origin_name(const Identity& identity, const std::string& node_name) {
+  origins_.save_name(identity, node_name);
+}
+
+std::string PostgresqlNode::origin_name(const OriginId& origin) { return origins_.name(origin); }
+
+}  // namespace tidemark::postgresql

@@ -1,0 +1,276 @@
+#include "engines/postgresql/table_sql.h"
+
+#include <charconv>
+#include <cmath>
+#include <limits>
+
+#include "engines/postgresql/identifiers.h"
+#include "model/row_json.h"
+
+namespace tidemark::postgresql {
+namespace {
+
+/// Parts that `part` makes of 0, 1 ... count-1, joined.
+template <typename Part>
+std::string list(std::size_t count, const char* separator, const Part& part) {
+  std::string text;
+  for (std::size_t i = 0; i < count; ++i) {
+    if (i > 0) text += separator;
+    text += part(i);
+  }
+  return text;
+}
+
+std::string printed(double value) {
+  if (std::isnan(value)) return "NaN";
+  if (std::isinf(value)) return value > 0 ? "Infinity" : "-Infinity";
+  char buffer[40];
+  const auto end = std::to_chars(buffer, buffer + sizeof buffer, value).ptr;
+  return {buffer, end};
+}
+
+double parsed_real(std::string_view text) {
+  if (text == "NaN") return std::numeric_limits<double>::quiet_NaN();
+  if (text == "Infinity") return std::numeric_limits<double>::infinity();
+  if (text == "-Infinity") return -std::numeric_limits<double>::infinity();
+  double value = 0;
+  std::from_chars(text.data(), text.data() + text.size(), value);
+  return value;
+}
+
+bool fits_real(double value) {
+  if (std::isnan(value) || std::isinf(value)) return true;
+  const auto narrow = static_cast<float>(value);
+  if (std::isinf(narrow)) return false;
+  char buffer[40];
+  const auto end = std::to_chars(buffer, buffer + sizeof buffer, narrow).ptr;
+  return parsed_real({buffer, end}) == value;
+}
+
+std::string hexadecimal(std::string_view bytes) {
+  static constexpr char kDigits[] = "0123456789abcdef";
+  std::string text = "\\x";
+  text.reserve(2 + 2 * bytes.size());
+  for (const char c : bytes) {
+    const auto byte = static_cast<unsigned char>(c);
+    text += kDigits[byte >> 4];
+    text += kDigits[byte & 15];
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string log_table(std::int64_t id) { return "tidemark.log_" + std::to_string(id); }
+
+std::string version_table(std::int64_t id) { return "tidemark.version_" + std::to_string(id); }
+
+TableSql::TableSql(const TableSpec& spec, const CatalogTable& table, std::int64_t id)
+    : spec_(spec), table_(table), id_(id) {
+  for (const ColumnSpec& column : spec_.columns)
+    columns_.push_back(&table_.columns.at(column.name));
+}
+
+std::string TableSql::name(std::size_t position) const {
+  return quoted_name(spec_.columns[position].name);
+}
+
+std::string TableSql::columns() const {
+  return list(columns_.size(), ", ", [&](std::size_t i) { return name(i); });
+}
+
+std::string TableSql::staged_columns(const std::string& prefix) const {
+  return list(columns_.size(), ", ",
+              [&](std::size_t i) { return prefix + "c" + std::to_string(i + 1); });
+}
+
+std::string TableSql::output(const std::string& prefix) const {
+  return list(columns_.size(), ", ",
+              [&](std::size_t i) { return output_term(column(i), prefix + name(i)); });
+}
+
+std::string TableSql::key_output(const std::string& prefix) const {
+  return list(spec_.key.size(), ", ", [&](std::size_t i) {
+    return output_term(column(spec_.key[i]), prefix + name(spec_.key[i]));
+  });
+}
+
+std::string TableSql::control_key_output(const std::string& prefix) const {
+  return list(spec_.key.size(), ", ", [&](std::size_t i) {
+    return output_term(column(spec_.key[i]), prefix + "k" + std::to_string(i + 1));
+  });
+}
+
+std::string TableSql::control_key(const std::string& prefix) const {
+  return list(spec_.key.size(), ", ",
+              [&](std::size_t i) { return prefix + "k" + std::to_string(i + 1); });
+}
+
+std::string TableSql::key_order(const std::string& prefix) const {
+  return list(spec_.key.size(), ", ", [&](std::size_t i) {
+    return order_term(column(spec_.key[i]), prefix + name(spec_.key[i]));
+  });
+}
+
+std::string TableSql::control_key_order(const std::string& prefix) const {
+  return list(spec_.key.size(), ", ", [&](std::size_t i) {
+    return order_term(column(spec_.key[i]), prefix + "k" + std::to_string(i + 1));
+  });
+}
+
+std::string TableSql::key_is_control(const std::string& prefix, const std::string& other) const {
+  return list(spec_.key.size(), " AND ", [&](std::size_t i) {
+    return prefix + name(spec_.key[i]) + " = " + other + "k" + std::to_string(i + 1);
+  });
+}
+
+std::string TableSql::key_is_staged(const std::string& prefix, const std::string& other) const {
+  return list(spec_.key.size(), " AND ", [&](std::size_t i) {
+    return prefix + name(spec_.key[i]) + " = " + other + "c" + std::to_string(spec_.key[i] + 1);
+  });
+}
+
+std::string TableSql::control_is_staged(const std::string& prefix, const std::string& other) const {
+  return list(spec_.key.size(), " AND ", [&](std::size_t i) {
+    return prefix + "k" + std::to_string(i + 1) + " = " + other + "c" +
+           std::to_string(spec_.key[i] + 1);
+  });
+}
+
+std::string TableSql::key_parameters(int first) const {
+  return list(spec_.key.size(), ", ", [&](std::size_t i) {
+    return "$" + std::to_string(first + static_cast<int>(i)) + "::" + column(spec_.key[i]).type;
+  });
+}
+
+std::string TableSql::row_parameters(int first) const {
+  return list(columns_.size(), ", ",
+              [&](std::size_t i) { return "$" + std::to_string(first + static_cast<int>(i)); });
+}
+
+std::string TableSql::key_is(const std::string& prefix, int first) const {
+  return list(spec_.key.size(), " AND ", [&](std::size_t i) {
+    return prefix + name(spec_.key[i]) + " = $" + std::to_string(first + static_cast<int>(i)) +
+           "::" + column(spec_.key[i]).type;
+  });
+}
+
+std::string TableSql::control_key_is(const std::string& prefix, int first) const {
+  return list(spec_.key.size(), " AND ", [&](std::size_t i) {
+    return prefix + "k" + std::to_string(i + 1) + " = $" +
+           std::to_string(first + static_cast<int>(i)) + "::" + column(spec_.key[i]).type;
+  });
+}
+
+std::string TableSql::assignments(const std::string& source_prefix, bool staged) const {
+  std::vector<bool> in_key(columns_.size(), false);
+  for (const std::size_t position : spec_.key) in_key[position] = true;
+  const bool key_only = spec_.key.size() == columns_.size();
+  std::string text;
+  for (std::size_t i = 0; i < columns_.size(); ++i) {
+    if (in_key[i] && !key_only) continue;
+    // An identity column that is always generated can be inserted by a session but never updated.
+    if (column(i).always_identity) continue;
+    if (!text.empty()) text += ", ";
+    text += name(i) + " = " + source_prefix + (staged ? "c" : "") + std::to_string(i + 1);
+  }
+  return text;
+}
+
+Encoded TableSql::encode(std::size_t position, const ValueView& value) const {
+  const CatalogColumn& target = column(position);
+  const auto refused = [&](const std::string& why) {
+    return Encoded{
+        .refusal = Refusal{Refusal::Kind::type, "column " + spec_.columns[position].name + " (" +
+                                                    target.type + ") cannot hold " + why}};
+  };
+  if (value.kind == ValueKind::null) return {};
+  const auto kind_is = [&](ValueKind kind) { return value.kind == kind; };
+  const auto other_kind = [&] {
+    return refused(std::string(to_string(value.kind)) + " " + to_string(RowView(&value, 1)));
+  };
+  switch (target.codec) {
+    case Codec::integer:
+      if (!kind_is(ValueKind::integer)) return other_kind();
+      if (target.is_boolean && value.integer != 0 && value.integer != 1) return other_kind();
+      return {.text = std::to_string(value.integer)};
+    case Codec::real:
+      if (!kind_is(ValueKind::real)) return other_kind();
+      return {.text = printed(value.real)};
+    case Codec::real_text:
+      if (!kind_is(ValueKind::real)) return other_kind();
+      if (!fits_real(value.real)) return other_kind();
+      return {.text = printed(value.real)};
+    case Codec::blob:
+      if (!kind_is(ValueKind::blob)) return other_kind();
+      return {.text = hexadecimal(value.bytes)};
+    case Codec::text:
+      if (!kind_is(ValueKind::text)) return other_kind();
+      if (value.bytes.find('\0') != std::string_view::npos) return refused("the character NUL");
+      if (!is_clean_utf8(value.bytes)) return refused("text that is not valid UTF-8");
+      return {.text = std::string(value.bytes)};
+  }
+  return {};
+}
+
+Encoded TableSql::encode_key_part(std::size_t index, const ValueView& value) const {
+  return encode(spec_.key[index], value);
+}
+
+Parameters TableSql::encode_key(RowView key) const {
+  Parameters parameters;
+  for (std::size_t i = 0; i < key.size(); ++i) {
+    Encoded part = encode_key_part(i, key[i]);
+    if (part.refusal) {
+      throw Error(ExitCode::failed,
+                  "table " + spec_.name + ": no row can have the key " + to_string(key) + ": " +
+                      part.refusal->reason,
+                  "change the row on the other node");
+    }
+    parameters.push_back(std::move(part.text));
+  }
+  return parameters;
+}
+
+ValueView TableSql::decode(std::size_t position, std::string_view bytes) const {
+  switch (column(position).codec) {
+    case Codec::integer:
+      return ValueView::of_integer(read_integer(bytes));
+    case Codec::real:
+      return ValueView::of_real(read_real(bytes));
+    case Codec::real_text:
+      return ValueView::of_real(parsed_real(bytes));
+    case Codec::blob:
+      return ValueView::of_blob(bytes);
+    case Codec::text:
+      return ValueView::of_text(bytes);
+  }
+  return {};
+}
+
+void append_copy_field(const Parameter& value, std::string& out) {
+  if (!value) {
+    out += "\\N";
+    return;
+  }
+  for (const char c : *value) {
+    switch (c) {
+      case '\\':
+        out += "\\\\";
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
+      default:
+        out += c;
+    }
+  }
+}
+
+}  // namespace tidemark::postgresql

@@ -1,0 +1,91 @@
+// TableSql writes the statements that move rows of one table, and knows how its values enter and
+// leave the server: texts only, made from the catalog. Control tables call the key columns k1, k2
+// ..., stages call all columns c1, c2 ..., so that no name of the application can be in the way.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engines/postgresql/catalog.h"
+#include "model/change.h"
+
+namespace tidemark::postgresql {
+
+std::string log_table(std::int64_t id);
+std::string version_table(std::int64_t id);
+
+/// What a session's stamp in the change log is made of, as in the triggers: four times the
+/// microseconds since 1970, plus what happened.
+struct Stamp {
+  enum Operation : std::int64_t { kUpdate = 0, kInsert = 1, kDelete = 2 };
+  static std::int64_t time_us(std::int64_t stamp) { return stamp >> 2; }
+};
+
+/// A value on its way to the server, or why the column cannot hold it.
+struct Encoded {
+  Parameter text;
+  std::optional<Refusal> refusal;
+};
+
+class TableSql {
+ public:
+  /// `spec` says the order of the columns; `table` everything else.
+  TableSql(const TableSpec& spec, const CatalogTable& table, std::int64_t id);
+
+  const TableSpec& spec() const { return spec_; }
+  const CatalogTable& catalog() const { return table_; }
+  std::int64_t id() const { return id_; }
+  const CatalogColumn& column(std::size_t position) const { return *columns_[position]; }
+  std::string name(std::size_t position) const;
+
+  // Pieces.
+  const std::string& table() const { return table_.quoted; }
+  std::string version() const { return version_table(id_); }
+  /// `"a", "b"`
+  std::string columns() const;
+  /// `c1, c2`, each with `prefix` in front.
+  std::string staged_columns(const std::string& prefix = {}) const;
+  /// Columns as their codecs read them, under `prefix`.
+  std::string output(const std::string& prefix) const;
+  std::string key_output(const std::string& prefix) const;
+  /// k1, k2 ... as codecs read them.
+  std::string control_key_output(const std::string& prefix) const;
+  std::string control_key(const std::string& prefix = {}) const;
+  std::string key_order(const std::string& prefix) const;
+  std::string control_key_order(const std::string& prefix) const;
+  /// Columns of the key under `prefix` equal to the control key under `other`.
+  std::string key_is_control(const std::string& prefix, const std::string& other) const;
+  std::string key_is_staged(const std::string& prefix, const std::string& other) const;
+  std::string control_is_staged(const std::string& prefix, const std::string& other) const;
+  /// Key columns equal to the parameters that start at `first`, cast to the column's type.
+  std::string key_is(const std::string& prefix, int first) const;
+  std::string control_key_is(const std::string& prefix, int first) const;
+  std::string key_parameters(int first) const;
+  std::string row_parameters(int first) const;
+  /// `"a" = SOURCE`, for columns outside the key; with a key only, for the key.
+  std::string assignments(const std::string& source_prefix, bool staged) const;
+
+  // Values.
+  Encoded encode(std::size_t position, const ValueView& value) const;
+  /// Of a key that came from a catalogued row; throws Error when it cannot be one of this table.
+  Parameters encode_key(RowView key) const;
+  Encoded encode_key_part(std::size_t index, const ValueView& value) const;
+  /// `scratch` keeps what a real in text form is read through; the view may point into `bytes`.
+  ValueView decode(std::size_t position, std::string_view bytes) const;
+  ValueView decode_key_part(std::size_t index, std::string_view bytes) const {
+    return decode(spec_.key[index], bytes);
+  }
+
+ private:
+  const TableSpec spec_;
+  const CatalogTable table_;
+  const std::int64_t id_;
+  std::vector<const CatalogColumn*> columns_;  // in the order of spec_, owned by table_
+};
+
+/// Appends one field of a line of COPY's text form.
+void append_copy_field(const Parameter& value, std::string& out);
+
+}  // namespace tidemark::postgresql

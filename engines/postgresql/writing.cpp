@@ -1,0 +1,147 @@
+// Writing rows and versions on a target.
+#include <algorithm>
+#include <cassert>
+
+#include "engines/merge_rows.h"
+#include "engines/postgresql/identifiers.h"
+#include "engines/postgresql/known_applier.h"
+#include "engines/postgresql/postgresql_node.h"
+
+namespace tidemark::postgresql {
+namespace {
+
+StagingTable& staging_table(Stage& stage) {
+  auto* table = dynamic_cast<StagingTable*>(&stage);
+  assert(table && "the stage was made by another engine");
+  return *table;
+}
+
+/// A sequence that is this far behind is set; nearer ones are drawn from, because setting one could
+/// take back numbers that somebody draws at this moment.
+constexpr std::int64_t kDrawn = 10000;
+
+}  // namespace
+
+std::unique_ptr<Stage> PostgresqlNode::make_stage(const ActiveTable& table, StageUse use) {
+  return std::make_unique<StagingTable>(connection_, sql_of(table),
+                                        "pg_temp.tidemark_stage_" + std::to_string(++stages_),
+                                        !use.whole);
+}
+
+PullCounts PostgresqlNode::apply_known(const ActiveTable& table, Stage& stage,
+                                       const Knowledge& source_knowledge, ApplySink& sink) {
+  KnownApplier applier(*this, table, sql_of(table), staging_table(stage), source_knowledge, sink);
+  return applier.apply();
+}
+
+void PostgresqlNode::compare_all(const ActiveTable& table, Stage& stage, PairSink& sink) {
+  StagingTable& staged = staging_table(stage);
+  assert(!staged.is_loaded());
+  merge_pairs(table.spec, staged.rows(), *all_rows(table), sink);
+}
+
+std::optional<Refusal> PostgresqlNode::put_row(const ActiveTable& table, RowView key, RowView row) {
+  bool inserted = false;
+  return write_row(*sql_of(table), key, row, inserted);
+}
+
+std::optional<Refusal> PostgresqlNode::write_row(const TableSql& sql, RowView key, RowView row,
+                                                 bool& inserted) {
+  std::int64_t affected = 0;
+  if (row.empty()) {
+    return connection_.run_or_refuse(
+        "DELETE FROM " + sql.table() + " AS t WHERE " + sql.key_is("t.", 1), sql.encode_key(key),
+        affected);
+  }
+  Parameters parameters;
+  for (std::size_t i = 0; i < row.size(); ++i) {
+    Encoded value = sql.encode(i, row[i]);
+    if (value.refusal) return value.refusal;
+    parameters.push_back(std::move(value.text));
+  }
+  std::string key_is;
+  for (const std::size_t position : sql.spec().key) {
+    key_is += (key_is.empty() ? "t." : " AND t.") + sql.name(position) + " = $" +
+              std::to_string(position + 1) + "::" + sql.column(position).type;
+  }
+  // Not ON CONFLICT: it takes no deferrable key.
+  if (auto refusal = connection_.run_or_refuse(
+          "UPDATE " + sql.table() + " AS t SET " + sql.assignments("$", false) + " WHERE " + key_is,
+          parameters, affected)) {
+    return refusal;
+  }
+  if (affected > 0) return std::nullopt;
+  inserted = true;
+  note_insert(sql);
+  return connection_.run_or_refuse("INSERT INTO " + sql.table() + " (" + sql.columns() +
+                                       ") OVERRIDING SYSTEM VALUE VALUES (" +
+                                       sql.row_parameters(1) + ")",
+                                   parameters, affected);
+}
+
+void PostgresqlNode::put_version(const ActiveTable& table, RowView key, bool present,
+                                 const std::optional<Version>& version) {
+  const std::shared_ptr<TableSql> sql = sql_of(table);
+  Parameters parameters = sql->encode_key(key);
+  if (!version) {
+    connection_.run_prepared(
+        "DELETE FROM " + sql->version() + " AS v WHERE " + sql->control_key_is("v.", 1),
+        parameters);
+    return;
+  }
+  const int next = static_cast<int>(key.size()) + 1;
+  parameters.emplace_back(std::to_string(version->changed_at_us));
+  parameters.emplace_back(std::to_string(origins_.number(version->origin)));
+  parameters.emplace_back(std::to_string(version->sequence));
+  parameters.emplace_back(std::to_string((present ? 0 : 1) | (version->inserted ? 2 : 0)));
+  connection_.run_prepared(
+      "INSERT INTO " + sql->version() + " VALUES (" + sql->key_parameters(1) + ", $" +
+          std::to_string(next) + ", $" + std::to_string(next + 1) + ", $" +
+          std::to_string(next + 2) + ", $" + std::to_string(next + 3) + ") ON CONFLICT (" +
+          sql->control_key() +
+          ") DO UPDATE SET changed_at_us = excluded.changed_at_us, origin = excluded.origin, "
+          "sequence = excluded.sequence, flags = excluded.flags",
+      parameters);
+}
+
+std::optional<Refusal> PostgresqlNode::write_as_local_change(const ActiveTable& table, RowView key,
+                                                             RowView row) {
+  const std::shared_ptr<TableSql> sql = sql_of(table);
+  bool inserted = false;
+  if (auto refusal = write_row(*sql, key, row, inserted)) return refusal;
+  // What a session writes is not captured, so the change is logged by hand.
+  log_touch(*sql, key, row.empty() ? Stamp::kDelete : inserted ? Stamp::kInsert : Stamp::kUpdate);
+  return std::nullopt;
+}
+
+void PostgresqlNode::note_insert(const TableSql& sql) {
+  for (std::size_t i = 0; i < sql.spec().columns.size(); ++i) {
+    const std::string& sequence = sql.column(i).sequence;
+    if (!sequence.empty()) grown_[sequence] = {.column = sql.name(i), .table = sql.table()};
+  }
+}
+
+// An application that draws its next number after a session must not draw one that came with it.
+// Sequences stand outside of transactions; that one moves on although a commit fails harms nobody.
+void PostgresqlNode::raise_sequences() {
+  for (const auto& [sequence, filled] : grown_) {
+    const Rows rows = connection_.query(
+        "SELECT g.top - CASE WHEN s.is_called THEN s.last_value ELSE s.last_value - 1 END, g.top "
+        "FROM " +
+        sequence + " AS s, (SELECT max(" + filled.column + ")::bigint AS top FROM " + filled.table +
+        ") AS g");
+    if (rows.is_null(0, 0) || rows.integer(0, 0) <= 0) continue;
+    const std::string quoted = quoted_text(sequence);
+    if (rows.integer(0, 0) > kDrawn) {
+      connection_.query("SELECT pg_catalog.setval(" + quoted + ", $1)",
+                        {std::to_string(rows.integer(0, 1))});
+    } else {
+      connection_.query("SELECT max(n) FROM (SELECT pg_catalog.nextval(" + quoted +
+                        ") AS n FROM generate_series(1, " + std::to_string(rows.integer(0, 0)) +
+                        ")) AS drawn");
+    }
+  }
+  grown_.clear();
+}
+
+}  // namespace tidemark::postgresql
