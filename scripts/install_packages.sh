@@ -10,10 +10,10 @@ set -euo pipefail
 build_packages=(
   g++ cmake ninja-build ccache pkg-config
   libsqlite3-dev libboost-program-options-dev libhowardhinnant-date-dev libspdlog-dev
-  nlohmann-json3-dev libtomlplusplus-dev libxxhash-dev doctest-dev
+  libpqxx-dev nlohmann-json3-dev libtomlplusplus-dev libxxhash-dev doctest-dev
   sqlite3 tzdata
 )
-test_packages=(python3 sqlite3-tools clang-format clang-tidy)
+test_packages=(python3 sqlite3-tools postgresql clang-format clang-tidy)
 
 case "${1:-test}" in
   build) wanted=("${build_packages[@]}") ;;

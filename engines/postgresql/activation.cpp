@@ -316,11 +316,7 @@ void PostgresqlNode::remove_control_tables() {
 std::vector<ActiveTable> PostgresqlNode::active_tables() {
   std::vector<ActiveTable> tables;
   if (!identity()) return tables;
-  catalog_.clear();
-  for (CatalogTable& table : read_catalog(connection_)) {
-    std::string name = table.spec.name;
-    catalog_.emplace(std::move(name), std::move(table));
-  }
+  load_catalog();
   const Rows rows = connection_.run_prepared(
       "SELECT id, name, shape, capture FROM tidemark.captured_table ORDER BY name COLLATE \"C\"",
       {});

@@ -24,12 +24,13 @@ KnownApplier::KnownApplier(PostgresqlNode& node, const ActiveTable& table,
       covered_(node.origins_.covered(source_knowledge, "v.")) {}
 
 PullCounts KnownApplier::apply() {
-  counts_.received = stage_.count();
   if (!stage_.is_loaded() && node_.is_empty(table_)) {
     fill_empty_table();
+    counts_.received = stage_.count();
     return counts_;
   }
   stage_.load();
+  counts_.received = stage_.count();
   hand_over_refused();
   hand_over_undecided();
   drop_what_came_by_another_way();

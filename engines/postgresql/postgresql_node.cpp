@@ -136,12 +136,21 @@ void PostgresqlNode::set_identity(const Identity& identity) {
   origins_.number(identity.origin);
 }
 
+void PostgresqlNode::load_catalog() {
+  catalog_.clear();
+  for (CatalogTable& table : read_catalog(connection_)) {
+    std::string table_name = table.spec.name;
+    catalog_.emplace(std::move(table_name), std::move(table));
+  }
+}
+
 std::shared_ptr<TableSql> PostgresqlNode::sql_of(const ActiveTable& table) {
   std::shared_ptr<TableSql>& kept = tables_[table.id];
   if (kept && kept->spec().columns == table.spec.columns && kept->spec().key == table.spec.key &&
       kept->spec().name == table.spec.name) {
     return kept;
   }
+  if (!catalog_.contains(table.spec.name)) load_catalog();
   const auto found = catalog_.find(table.spec.name);
   if (found == catalog_.end()) {
     throw Error(ExitCode::not_ready, "node " + name() + " has no table " + table.spec.name,

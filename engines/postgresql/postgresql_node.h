@@ -104,6 +104,7 @@ class PostgresqlNode final : public Node {
   void save_knowledge(const char* table, std::int64_t table_id, const Knowledge& knowledge);
 
   // Rows.
+  void load_catalog();
   std::shared_ptr<TableSql> sql_of(const ActiveTable& table);
   std::optional<Version> find_version(const TableSql& sql, RowView key);
   std::optional<Refusal> write_row(const TableSql& sql, RowView key, RowView row, bool& inserted);

@@ -10,12 +10,12 @@ constexpr std::size_t kBatchBytes = 4u << 20;
 }  // namespace
 
 StagingTable::StagingTable(Connection& connection, std::shared_ptr<TableSql> sql, std::string name,
-                           bool load_at_once)
+                           StageUse use)
     : connection_(connection),
       sql_(std::move(sql)),
       name_(std::move(name)),
-      load_at_once_(load_at_once),
-      spool_(sql_->spec().key, Spool::Options{}) {}
+      load_at_once_(!use.whole && !use.concurrent),
+      spool_(sql_->spec().key, {.concurrent = use.concurrent}) {}
 
 StagingTable::~StagingTable() {
   // In a transaction that failed nothing can be dropped; the session's end does it then.

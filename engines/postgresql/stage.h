@@ -25,10 +25,10 @@ class StagingTable final : public Stage {
     Refusal refusal;
   };
 
-  /// `load_at_once`: finish() copies the rows to the server; otherwise they wait in the spool for
-  /// whoever wants them there or here.
+  /// finish() copies the rows to the server, unless the stage is for whole tables or is read while
+  /// it is filled: then they wait in the spool for whoever wants them there or here.
   StagingTable(Connection& connection, std::shared_ptr<TableSql> sql, std::string name,
-               bool load_at_once);
+               StageUse use);
   ~StagingTable() override;
   StagingTable(const StagingTable&) = delete;
   StagingTable& operator=(const StagingTable&) = delete;

@@ -65,7 +65,7 @@ TEST_CASE_TEMPLATE("a new incarnation brings a new origin and leaves what was se
 }
 
 TEST_CASE_TEMPLATE("the catalog tells columns, keys and unique constraints", Engine,
-                   TIDEMARK_ENGINES) {
+                   TIDEMARK_LOOSE_ENGINES) {
   Contract contract(Engine::make());
   contract.database->create_table(stock_table());
   contract.database->create_table(account_table());
@@ -169,7 +169,15 @@ TEST_CASE_TEMPLATE("a write transaction keeps other writers out", Engine, TIDEMA
     retryable = error.retryable();
   }
   CHECK(retryable);
-  CHECK_THROWS_AS(contract.database->insert(item_table(), {integer(1), null(), null()}), Error);
+  // On a server only sessions wait for each other, never an application.
+  const auto application_writes = [&] {
+    contract.database->insert(item_table(), {integer(1), null(), null()});
+  };
+  if (contract.node->traits().local) {
+    CHECK_THROWS_AS(application_writes(), Error);
+  } else {
+    CHECK_NOTHROW(application_writes());
+  }
   contract.node->commit();
   CHECK_NOTHROW(other->begin_write());
   other->rollback();
@@ -253,7 +261,7 @@ TEST_CASE_TEMPLATE("the script holds what was defined while it was being recorde
   CHECK(script.size() == recorded);
 }
 
-TEST_CASE_TEMPLATE("a table can be made like one of another node", Engine, TIDEMARK_ENGINES) {
+TEST_CASE_TEMPLATE("a table can be made like one of another node", Engine, TIDEMARK_LOOSE_ENGINES) {
   Contract model(Engine::make());
   for (const TableSpec& spec : {item_table(), tag_table(), stock_table(), account_table()}) {
     model.database->create_table(spec);
@@ -319,7 +327,7 @@ TEST_CASE_TEMPLATE("a dropped data table is noticed, and one made anew is not un
   CHECK(contract.active("item").health == CaptureHealth::missing);
 }
 
-TEST_CASE_TEMPLATE("the state of a table comes back as it was saved", Engine, TIDEMARK_ENGINES) {
+TEST_CASE_TEMPLATE("the state of a table comes back as it was saved", Engine, TIDEMARK_LOOSE_ENGINES) {
   Contract contract(Engine::make());
   const ActiveTable item = contract.activate(item_table());
   const ActiveTable tag = contract.activate(tag_table());
@@ -353,7 +361,7 @@ TEST_CASE_TEMPLATE("the state of a table comes back as it was saved", Engine, TI
 }
 
 TEST_CASE_TEMPLATE("what peers know and how nodes are called is remembered", Engine,
-                   TIDEMARK_ENGINES) {
+                   TIDEMARK_LOOSE_ENGINES) {
   Contract contract(Engine::make());
   const ActiveTable item = contract.activate(item_table());
   const ActiveTable tag = contract.activate(tag_table());

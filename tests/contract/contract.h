@@ -21,7 +21,13 @@ struct Memory {
 struct Sqlite {
   static std::unique_ptr<TestDatabase> make() { return make_sqlite_database(); }
 };
-#define TIDEMARK_ENGINES tidemark::testing::Memory, tidemark::testing::Sqlite
+struct Postgresql {
+  static std::unique_ptr<TestDatabase> make() { return make_postgresql_database(); }
+};
+#define TIDEMARK_ENGINES \
+  tidemark::testing::Memory, tidemark::testing::Sqlite, tidemark::testing::Postgresql
+/// Those whose tables say how text is compared and hold any value in any column.
+#define TIDEMARK_LOOSE_ENGINES tidemark::testing::Memory, tidemark::testing::Sqlite
 
 inline Uuid uuid(std::uint8_t number) {
   Uuid result;

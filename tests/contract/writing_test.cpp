@@ -266,7 +266,7 @@ TEST_CASE_TEMPLATE("a full compare meets every key of both sides once, in order"
   CHECK_FALSE(pairs.pairs[4].local->present);
 }
 
-TEST_CASE_TEMPLATE("rows are equal only when every bit is", Engine, TIDEMARK_ENGINES) {
+TEST_CASE_TEMPLATE("rows are equal only when every bit is", Engine, TIDEMARK_LOOSE_ENGINES) {
   Contract contract(Engine::make());
   const TableSpec spec = thing_table();
   const ActiveTable table = contract.activate(spec);
