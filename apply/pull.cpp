@@ -19,6 +19,10 @@ using capture::CapturedTable;
 
 /// How often a pull starts anew because the target learned something from a third node meanwhile.
 constexpr int kAttempts = 5;
+/// How often a pull that collided with an application's transaction starts anew: first in the hope
+/// that it does not happen again, then with applications kept out, so that it ends.
+constexpr int kHopefulAttempts = 3;
+constexpr int kCollisions = 10;
 constexpr std::int64_t kProgressEvery = 4096;
 
 /// Completes conflicts and keeps them on the target.
@@ -72,9 +76,18 @@ class Pull {
 
   PullReport run() {
     const std::int64_t started_at_us = target_.clock_us();
+    int collisions = 0;
     for (int attempt = 1;; ++attempt) {
       report_ = {};
-      if (attempt_once(started_at_us)) return std::move(report_);
+      try {
+        if (attempt_once(started_at_us)) return std::move(report_);
+      } catch (const Collision&) {
+        // A dry run's caller holds the transaction that broke.
+        if (request_.dry_run || ++collisions == kCollisions) throw;
+        if (collisions >= kHopefulAttempts) exclusion_ = Exclusion::applications;
+        --attempt;
+        continue;
+      }
       if (attempt == kAttempts) {
         throw Error(ExitCode::failed,
                     "node " + target_.name() + " is changed by other sessions all the time",
@@ -219,7 +232,7 @@ class Pull {
   }
 
   void open_target() {
-    if (!request_.dry_run) target_.begin_write();
+    if (!request_.dry_run) target_.begin_write(exclusion_);
     std::vector<std::int64_t> numbered;
     for (const CapturedTable& captured : request_.target_tables) {
       numbered.push_back(captured.state.sequence());
@@ -447,6 +460,7 @@ class Pull {
   Node& source_;
   Node& target_;
   PullReport report_;
+  Exclusion exclusion_ = Exclusion::sessions;
   std::vector<bool> wanted_;
   std::vector<bool> was_restored_;  // backup: table by table, see compare::PullContext
   std::vector<Knowledge> met_;      // backup: what the source knew when the two met last

@@ -188,7 +188,7 @@ void TableApplier::park(RowView key, RowView row, const std::optional<Version>& 
                 "change the row on node " + context_.source.name() +
                     ", or the constraint; nothing was written");
   }
-  parked_.push_back({to_row(key), to_row(row), version});
+  parked_.push_back({to_row(key), to_row(row), version, refusal.reason});
 }
 
 // Rows that swap unique values refuse each other one by one. So all that wait leave the table
@@ -236,6 +236,13 @@ void TableApplier::settle_rivals(const Parked& parked) {
     rival_versions.push_back(rival.version);
     if (joined_keys_.contains(encoded(to_views(rival_key)))) rival.version.reset();
     rivals.push_back(std::move(rival));
+  }
+  if (rivals.empty()) {
+    throw Collision("node " + target_.name() + ": table " + table_.spec.name + ": the row with key " +
+                        to_string(key) + " from node " + context_.source.name() +
+                        " is refused, and nobody is seen who stands in its way: " + parked.reason,
+                    "nothing was written; run the session again, and if it stays so, look at the "
+                    "unique indexes of the table, one may read an expression");
   }
   const ConflictType type =
       rivals.size() > 1 ? ConflictType::multiple_unique : ConflictType::unique_exists;

@@ -58,6 +58,7 @@ class TableApplier final : private ApplySink, private PairSink {
     Row key;
     Row row;
     std::optional<Version> version;
+    std::string reason;
   };
 
   void compare(const ChangedRow& incoming, const LocalRow& local) override;

@@ -28,6 +28,12 @@ struct Traits {
   bool snapshot_reads = false;  // a long read keeps no writer waiting
 };
 
+/// Whom a write transaction keeps out while it is open.
+enum class Exclusion : std::uint8_t {
+  sessions,      // others of ours; applications too where the product locks whole databases
+  applications,  // also every application's write to a table under capture
+};
+
 enum class CaptureHealth : std::uint8_t {
   intact,
   missing,        // a trigger or the change log is gone or was altered: changes may have escaped
@@ -136,9 +142,11 @@ class Node {
   // ---------------------------------------------------------------------------------
   /// One snapshot for all reads until commit() or rollback().
   virtual void begin_read() = 0;
-  /// A snapshot that also excludes every other writer of what it writes. Waits for the lock as long
-  /// as the configuration allows, then throws a retryable Error.
-  virtual void begin_write() = 0;
+  /// A snapshot that also keeps others out. Waits for the lock as long as the configuration allows,
+  /// then throws a retryable Error. Where applications are not kept out, a row that one of them
+  /// wrote since makes a write throw Collision.
+  virtual void begin_write(Exclusion exclusion) = 0;
+  void begin_write() { begin_write(Exclusion::sessions); }
   virtual void commit() = 0;
   virtual void rollback() noexcept = 0;
 

@@ -151,7 +151,7 @@ void MemoryNode::begin_read() {
   transaction_ = Transaction::read;
 }
 
-void MemoryNode::begin_write() {
+void MemoryNode::begin_write(Exclusion) {
   if (transaction_ != Transaction::none) throw std::logic_error("a transaction inside another");
   if (database_->writing_ || database_->readers_ > 0) {
     throw Error(ExitCode::locked, "node " + name_ + ": another transaction is open",

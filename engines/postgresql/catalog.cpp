@@ -215,6 +215,7 @@ class Reader {
       const bool is_column = position != spec.columns.end();
       const auto index = static_cast<std::size_t>(position - spec.columns.begin());
       if (rows.boolean(i, 2)) {
+        table->deferrable_key = !rows.boolean(i, 6);
         if (is_column) {
           spec.key.push_back(index);
         } else {

@@ -159,7 +159,7 @@ bool KnownApplier::write_set(std::int64_t first, std::int64_t last) {
       run("INSERT INTO " + sql_->table() + " (" + sql_->columns() +
               ") OVERRIDING SYSTEM VALUE SELECT " + sql_->staged_columns("s.") + from_stage +
               range + " AND s.present AND NOT EXISTS (SELECT FROM " + sql_->table() +
-              " AS t WHERE " + key_is_staged + ") ORDER BY s.pos",
+              " AS t WHERE " + key_is_staged + ") ORDER BY s.pos" + sql_->unless_unseen(),
           counts.inserted) &&
       run(
           "INSERT INTO " + sql_->version() + " SELECT " +

@@ -1,5 +1,7 @@
 #include "engines/postgresql/postgresql_node.h"
 
+#include <set>
+
 namespace tidemark::postgresql {
 namespace {
 
@@ -78,7 +80,7 @@ void PostgresqlNode::begin_read() {
   connection_.begin("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1");
 }
 
-void PostgresqlNode::begin_write() {
+void PostgresqlNode::begin_write(Exclusion exclusion) {
   // The lock first: it takes no snapshot, so that whatever its last holder did is seen.
   if (!has_control_tables_ && !identity()) {
     connection_.begin(
@@ -86,9 +88,17 @@ void PostgresqlNode::begin_write() {
         "pg_catalog.hashtextextended('tidemark activation', 0))");
     return;
   }
+  std::set<std::string> locked;
+  if (exclusion == Exclusion::applications) {
+    for (const auto& entry : tables_) locked.insert(entry.second->table());
+  }
+  std::string locks;
+  for (const std::string& table : locked) {
+    locks += "LOCK TABLE " + table + " IN SHARE ROW EXCLUSIVE MODE;";
+  }
   try {
     connection_.begin(
-        "BEGIN ISOLATION LEVEL REPEATABLE READ; LOCK TABLE tidemark.node IN EXCLUSIVE MODE;"
+        "BEGIN ISOLATION LEVEL REPEATABLE READ; LOCK TABLE tidemark.node IN EXCLUSIVE MODE;" + locks +
         "SET LOCAL tidemark.applying = 'on'; SET CONSTRAINTS ALL DEFERRED; SELECT 1");
   } catch (...) {
     rollback();

@@ -31,7 +31,8 @@ class PostgresqlNode final : public Node {
   std::unique_ptr<PairLock> try_lock_pair(const NodeId& peer) override;
 
   void begin_read() override;
-  void begin_write() override;
+  using Node::begin_write;
+  void begin_write(Exclusion exclusion) override;
   void commit() override;
   void rollback() noexcept override;
 

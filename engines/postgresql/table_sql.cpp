@@ -162,6 +162,13 @@ std::string TableSql::control_key_is(const std::string& prefix, int first) const
   });
 }
 
+std::string TableSql::unless_unseen() const {
+  if (table_.deferrable_key) return {};
+  return " ON CONFLICT (" +
+         list(spec_.key.size(), ", ", [&](std::size_t i) { return name(spec_.key[i]); }) +
+         ") DO NOTHING";
+}
+
 std::string TableSql::assignments(const std::string& source_prefix, bool staged) const {
   std::vector<bool> in_key(columns_.size(), false);
   for (const std::size_t position : spec_.key) in_key[position] = true;

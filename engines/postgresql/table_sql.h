@@ -64,6 +64,9 @@ class TableSql {
   std::string control_key_is(const std::string& prefix, int first) const;
   std::string key_parameters(int first) const;
   std::string row_parameters(int first) const;
+  /// Ends an INSERT of rows whose key is not there: one that came since the snapshot then makes it
+  /// fail as a collision, and not as if it were a mistake of the row.
+  std::string unless_unseen() const;
   /// `"a" = SOURCE`, for columns outside the key; with a key only, for the key.
   std::string assignments(const std::string& source_prefix, bool staged) const;
 

@@ -64,7 +64,7 @@ std::optional<Refusal> PostgresqlNode::write_row(const TableSql& sql, RowView ke
     key_is += (key_is.empty() ? "t." : " AND t.") + sql.name(position) + " = $" +
               std::to_string(position + 1) + "::" + sql.column(position).type;
   }
-  // Not ON CONFLICT: it takes no deferrable key.
+  // Not ON CONFLICT DO UPDATE: it takes no deferrable key.
   if (auto refusal = connection_.run_or_refuse(
           "UPDATE " + sql.table() + " AS t SET " + sql.assignments("$", false) + " WHERE " + key_is,
           parameters, affected)) {
@@ -75,7 +75,7 @@ std::optional<Refusal> PostgresqlNode::write_row(const TableSql& sql, RowView ke
   note_insert(sql);
   return connection_.run_or_refuse("INSERT INTO " + sql.table() + " (" + sql.columns() +
                                        ") OVERRIDING SYSTEM VALUE VALUES (" +
-                                       sql.row_parameters(1) + ")",
+                                       sql.row_parameters(1) + ")" + sql.unless_unseen(),
                                    parameters, affected);
 }
 

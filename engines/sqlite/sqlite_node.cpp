@@ -92,7 +92,7 @@ void SqliteNode::begin_read() {
   }
 }
 
-void SqliteNode::begin_write() {
+void SqliteNode::begin_write(Exclusion) {
   // A transaction that reads first and writes later would be refused at once when somebody else has
   // written in between, however long it may wait.
   connection_.execute("BEGIN IMMEDIATE");

@@ -89,9 +89,9 @@ class World::InterruptedNode final : public testing::NodeDecorator {
     interrupt();
     NodeDecorator::begin_read();
   }
-  void begin_write() override {
+  void begin_write(Exclusion exclusion) override {
     interrupt();
-    NodeDecorator::begin_write();
+    NodeDecorator::begin_write(exclusion);
   }
   void commit() override {
     NodeDecorator::commit();
