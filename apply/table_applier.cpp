@@ -238,8 +238,9 @@ void TableApplier::settle_rivals(const Parked& parked) {
     rivals.push_back(std::move(rival));
   }
   if (rivals.empty()) {
-    throw Collision("node " + target_.name() + ": table " + table_.spec.name + ": the row with key " +
-                        to_string(key) + " from node " + context_.source.name() +
+    throw Collision("node " + target_.name() + ": table " + table_.spec.name +
+                        ": the row with key " + to_string(key) + " from node " +
+                        context_.source.name() +
                         " is refused, and nobody is seen who stands in its way: " + parked.reason,
                     "nothing was written; run the session again, and if it stays so, look at the "
                     "unique indexes of the table, one may read an expression");

@@ -156,8 +156,7 @@ class Session:
 def serve():
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    # Its housekeeping would look like somebody's work to tests that count transactions.
-    with PrivateServer({"autovacuum": "off"}) as server:
+    with PrivateServer() as server:
         print(server.folder, flush=True)
         while sys.stdin.buffer.read(65536):
             pass

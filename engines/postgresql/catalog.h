@@ -41,7 +41,7 @@ struct CatalogTable {
   std::string oid;
   std::string quoted;                            // "schema"."table"
   std::map<std::string, CatalogColumn> columns;  // by name
-  bool deferrable_key = false;  // refused as an arbiter of ON CONFLICT
+  bool deferrable_key = false;                   // refused as an arbiter of ON CONFLICT
   bool is_partitioned = false;
   std::vector<std::string> partitions;  // quoted; every level, leaves and branches
 };

@@ -98,8 +98,8 @@ void PostgresqlNode::begin_write(Exclusion exclusion) {
   }
   try {
     connection_.begin(
-        "BEGIN ISOLATION LEVEL REPEATABLE READ; LOCK TABLE tidemark.node IN EXCLUSIVE MODE;" + locks +
-        "SET LOCAL tidemark.applying = 'on'; SET CONSTRAINTS ALL DEFERRED; SELECT 1");
+        "BEGIN ISOLATION LEVEL REPEATABLE READ; LOCK TABLE tidemark.node IN EXCLUSIVE MODE;" +
+        locks + "SET LOCAL tidemark.applying = 'on'; SET CONSTRAINTS ALL DEFERRED; SELECT 1");
   } catch (...) {
     rollback();
     throw;

@@ -24,8 +24,7 @@ constexpr std::int64_t kDrawn = 10000;
 
 std::unique_ptr<Stage> PostgresqlNode::make_stage(const ActiveTable& table, StageUse use) {
   return std::make_unique<StagingTable>(connection_, sql_of(table),
-                                        "pg_temp.tidemark_stage_" + std::to_string(++stages_),
-                                        use);
+                                        "pg_temp.tidemark_stage_" + std::to_string(++stages_), use);
 }
 
 PullCounts PostgresqlNode::apply_known(const ActiveTable& table, Stage& stage,

@@ -327,7 +327,8 @@ TEST_CASE_TEMPLATE("a dropped data table is noticed, and one made anew is not un
   CHECK(contract.active("item").health == CaptureHealth::missing);
 }
 
-TEST_CASE_TEMPLATE("the state of a table comes back as it was saved", Engine, TIDEMARK_LOOSE_ENGINES) {
+TEST_CASE_TEMPLATE("the state of a table comes back as it was saved", Engine,
+                   TIDEMARK_LOOSE_ENGINES) {
   Contract contract(Engine::make());
   const ActiveTable item = contract.activate(item_table());
   const ActiveTable tag = contract.activate(tag_table());

@@ -75,7 +75,8 @@ TEST_CASE_TEMPLATE("all rows come in key order, with versions and tombstones", E
   CHECK(contract.all(table) == expected);
 }
 
-TEST_CASE_TEMPLATE("text keys are ordered and met by their collation", Engine, TIDEMARK_LOOSE_ENGINES) {
+TEST_CASE_TEMPLATE("text keys are ordered and met by their collation", Engine,
+                   TIDEMARK_LOOSE_ENGINES) {
   Contract contract(Engine::make());
   const ActiveTable table = contract.activate(tag_table());
   for (const char* code : {"b", "C", "a", "_", "Z", "\xC3\xA9"}) {

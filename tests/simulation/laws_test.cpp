@@ -58,3 +58,12 @@ TEST_CASE("worlds of SQLite files keep the laws") {
               .options = {.policies = true, .tables = true},
               .twin = files});
 }
+
+TEST_CASE("worlds of PostgreSQL databases keep the laws") {
+  Twin databases;
+  databases.make_database = tidemark::testing::make_postgresql_database;
+  check_laws({.name = "worlds of PostgreSQL databases",
+              .histories = 60,
+              .options = {.policies = true, .tables = true},
+              .twin = databases});
+}

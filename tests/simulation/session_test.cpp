@@ -87,6 +87,7 @@ class BusyNode final : public NodeDecorator {
 void over_all_engines(const std::function<void(MakeDatabase)>& test) {
   SUBCASE("memory") { test(make_memory_database); }
   SUBCASE("sqlite") { test(make_sqlite_database); }
+  SUBCASE("postgresql") { test(make_postgresql_database); }
 }
 
 }  // namespace
