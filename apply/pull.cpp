@@ -127,7 +127,8 @@ class Pull {
     const std::vector<TableState> met = external_states();
     for (const Reading& reading : plan_readings()) {
       stages[reading.index] =
-          target_.make_stage(request_.target_tables[reading.index].table, {.whole = reading.whole});
+          target_.make_stage(request_.target_tables[reading.index].table,
+                             {.whole = reading.whole, .translated = source_.traits().translated});
       fill(reading, *stages[reading.index]);
     }
     source_transaction.commit();

@@ -26,6 +26,8 @@ namespace tidemark {
 struct Traits {
   bool local = false;           // rows reach this process without a network
   bool snapshot_reads = false;  // a long read keeps no writer waiting
+  bool loose = false;           // columns hold values of any kind
+  bool translated = false;      // its rows were stored by another product (see TranslatingNode)
 };
 
 /// Whom a write transaction keeps out while it is open.
@@ -71,6 +73,7 @@ class Stage {
 struct StageUse {
   bool concurrent = false;  // rows are read while they are still being added, not after finish()
   bool whole = false;       // for all rows of a table: to be compared, or to fill an empty one
+  bool translated = false;  // text may be written otherwise than this product would print it
 };
 
 /// Why a database refused a row.

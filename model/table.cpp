@@ -1,5 +1,7 @@
 #include "model/table.h"
 
+#include "model/exchange.h"
+
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -8,35 +10,6 @@ namespace tidemark {
 namespace {
 
 char folded(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
-
-bool equal_folded(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [](char x, char y) { return folded(x) == folded(y); });
-}
-
-bool contains_folded(std::string_view text, std::string_view word) {
-  const auto found = std::search(text.begin(), text.end(), word.begin(), word.end(),
-                                 [](char x, char y) { return folded(x) == folded(y); });
-  return found != text.end();
-}
-
-/// How SQLite converts what is stored in a column, from its declared type
-/// (sqlite.org/datatype3.html). Columns with one affinity hold the same values alike.
-std::string_view affinity(const ColumnSpec& column, bool strict) {
-  const std::string_view type = column.declared_type;
-  if (strict && equal_folded(type, "ANY")) return "ANY";
-  if (contains_folded(type, "INT")) return "INTEGER";
-  if (contains_folded(type, "CHAR") || contains_folded(type, "CLOB") ||
-      contains_folded(type, "TEXT")) {
-    return "TEXT";
-  }
-  if (type.empty() || contains_folded(type, "BLOB")) return "BLOB";
-  if (contains_folded(type, "REAL") || contains_folded(type, "FLOA") ||
-      contains_folded(type, "DOUB")) {
-    return "REAL";
-  }
-  return "NUMERIC";
-}
 
 std::string_view to_string(Collation collation) {
   switch (collation) {
@@ -157,6 +130,43 @@ std::weak_ordering compare_values(const ValueView& a, const ValueView& b, Collat
   return std::weak_ordering::equivalent;
 }
 
+bool in_key(const TableSpec& spec, const std::string& column) {
+  return std::any_of(spec.key.begin(), spec.key.end(),
+                     [&](std::size_t position) { return spec.columns[position].name == column; });
+}
+
+/// Widths may differ: a value that does not fit is refused when it comes.
+std::string_view family(const ColumnSpec& column) {
+  switch (column.form) {
+    case Form::integer:
+      return "integer";
+    case Form::text:
+    case Form::bounded_text:
+      return column.declared_type.starts_with("character(") ? column.declared_type : "text";
+    default:
+      return column.declared_type;
+  }
+}
+
+/// " (what to do)" or a space when values cannot pass; empty when they can.
+std::string types_differ(const ColumnSpec& column, const TableSpec& here, const ColumnSpec& other,
+                         const TableSpec& there) {
+  const bool loose_here = column.form == Form::loose;
+  const bool loose_there = other.form == Form::loose;
+  std::string reason;
+  if (loose_here && loose_there) {
+    return affinity_of(column.declared_type, here.strict) ==
+                   affinity_of(other.declared_type, there.strict)
+               ? ""
+               : " ";
+  }
+  if (!loose_here && !loose_there) return family(column) == family(other) ? "" : " ";
+  const TableSpec& loose_table = loose_here ? here : there;
+  reason = exchange_obstacle(loose_here ? other : column, loose_here ? column : other,
+                             loose_table.strict, in_key(loose_table, column.name));
+  return reason.empty() ? "" : " (" + reason + ")";
+}
+
 }  // namespace
 
 std::string TableSpec::shape() const {
@@ -186,13 +196,13 @@ std::vector<std::string> shape_differences(const TableSpec& here, const TableSpe
       differences.push_back("column " + column.name + ": here, missing there");
       continue;
     }
-    const std::string_view mine = affinity(column, here.strict);
-    const std::string_view theirs = affinity(*other, there.strict);
-    if (mine != theirs) {
+    const std::string types = types_differ(column, here, *other, there);
+    if (!types.empty()) {
       differences.push_back("column " + column.name + ": " + printed_type(column) + " here, " +
-                            printed_type(*other) + " there");
+                            printed_type(*other) + " there" + (types == " " ? "" : types));
     }
-    if (column.collation != other->collation) {
+    const bool one_product = here.product == there.product;
+    if (column.collation != other->collation && (one_product || in_key(here, column.name))) {
       differences.push_back("column " + column.name + ": COLLATE " +
                             std::string(to_string(column.collation)) + " here, COLLATE " +
                             std::string(to_string(other->collation)) + " there");
@@ -206,7 +216,7 @@ std::vector<std::string> shape_differences(const TableSpec& here, const TableSpe
   if (key_names(here) != key_names(there)) {
     differences.push_back("key: (" + key_names(here) + ") here, (" + key_names(there) + ") there");
   }
-  if (here.strict != there.strict) {
+  if (here.strict != there.strict && here.product == there.product) {
     differences.emplace_back(here.strict ? "STRICT here, not there" : "STRICT there, not here");
   }
   return differences;

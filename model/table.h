@@ -15,11 +15,29 @@ namespace tidemark {
 
 enum class Collation : std::uint8_t { binary, nocase, rtrim };
 
+/// What the values of a column can be, where the product enforces it. See model/exchange.h.
+enum class Form : std::uint8_t {
+  loose,           // SQLite: any value, converted by the affinity of the declared type
+  integer,         // integers
+  boolean,         // the integers 0 and 1
+  real,            // reals with 53 bits
+  single,          // reals with 24 bits, as the shortest decimal numbers that give them back
+  decimal,         // exact numbers, as text with all their decimal places
+  text,            // any text
+  bounded_text,    // text of limited length
+  canonical_text,  // what the product prints of a type of its own: dates, uuids, arrays, json ...
+  blob,            // bytes
+};
+
 struct ColumnSpec {
   std::string name;
   std::string declared_type;  // as the engine prints it, may be empty
   Collation collation = Collation::binary;
   bool not_null = false;
+  Form form = Form::loose;
+  int precision = 0;  // of decimal: digits in all, and decimal places; 0 digits: without bounds
+  int scale = 0;
+  int length = 0;  // of bounded_text: characters
 
   friend bool operator==(const ColumnSpec&, const ColumnSpec&) = default;
 };
@@ -44,7 +62,8 @@ struct ForeignKeySpec {
 
 struct TableSpec {
   std::string name;
-  std::vector<ColumnSpec> columns;     // stored columns only, in declared order
+  std::string product;              // whose types and definition these are: "SQLite", "PostgreSQL"
+  std::vector<ColumnSpec> columns;  // stored columns only, in declared order
   std::vector<std::string> generated;  // computed columns: read by nobody, written by nobody
   std::vector<std::size_t> key;        // positions in `columns`, in key order
   std::vector<UniqueSpec> uniques;

@@ -1,5 +1,7 @@
 #include "scheduler/session.h"
 
+#include "scheduler/meeting.h"
+
 #include <algorithm>
 #include <cstdlib>
 #include <functional>
@@ -521,7 +523,8 @@ bool SessionReport::quarantined() const {
 
 SessionReport run_session(const JobConfig& job, Node& first, Node& second,
                           std::chrono::days tombstone_retention, const SessionOptions& options) {
-  return Session(job, first, second, tombstone_retention, options).run();
+  Meeting meeting(first, second);
+  return Session(job, meeting.first(), meeting.second(), tombstone_retention, options).run();
 }
 
 std::vector<TableSpec> select_tables(const JobConfig& job, Node& node) {

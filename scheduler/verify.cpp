@@ -1,5 +1,7 @@
 #include "scheduler/verify.h"
 
+#include "scheduler/meeting.h"
+
 #include <algorithm>
 #include <exception>
 #include <optional>
@@ -309,8 +311,11 @@ void shorten(VerifyReport& report, std::size_t shown) {
   }
 }
 
-void mend(const JobConfig& job, Node& first, Node& second,
+void mend(const JobConfig& job, Node& first_node, Node& second_node,
           const std::vector<Difference>& differences, const std::string& session_id) {
+  Meeting meeting(first_node, second_node);
+  Node& first = meeting.first();
+  Node& second = meeting.second();
   const TablePlan plan = plan_tables(job, first, second);
   if (job.mode == Mode::two_way) {
     log_losers(job, plan, differences, first, second, session_id);
@@ -360,7 +365,11 @@ std::int64_t VerifyReport::pending() const {
   return sum;
 }
 
-VerifyReport verify(const JobConfig& job, Node& first, Node& second, const VerifyOptions& options) {
+VerifyReport verify(const JobConfig& job, Node& first_node, Node& second_node,
+                    const VerifyOptions& options) {
+  Meeting meeting(first_node, second_node);
+  Node& first = meeting.first();
+  Node& second = meeting.second();
   VerifyReport report;
   report.job = job.name;
   report.first = first.name();

@@ -24,7 +24,7 @@ class MemoryNode : public Node {
   MemoryDatabase& database() { return *database_; }
 
   const std::string& name() const override { return name_; }
-  Traits traits() const override { return {.local = true, .snapshot_reads = false}; }
+  Traits traits() const override { return {.local = true, .snapshot_reads = false, .loose = true}; }
   std::int64_t clock_us() override { return database_->clock_us(); }
   std::optional<Identity> identity() override { return content().identity; }
   std::vector<TableSpec> catalog() override;

@@ -107,6 +107,41 @@ bool can_be_key(std::string_view base_type, bool is_enum, bool built_in, std::in
   return kTypes.contains(base_type) || (base_type == "numeric" && typmod >= 0);
 }
 
+void set_form(ColumnSpec& spec, const CatalogColumn& column, std::string_view base_type,
+              std::int64_t typmod) {
+  constexpr std::int64_t kHeader = 4;  // what the server adds to a declared length
+  switch (column.codec) {
+    case Codec::integer:
+      spec.form = column.is_boolean ? Form::boolean : Form::integer;
+      return;
+    case Codec::real:
+      spec.form = Form::real;
+      return;
+    case Codec::real_text:
+      spec.form = Form::single;
+      return;
+    case Codec::blob:
+      spec.form = Form::blob;
+      return;
+    case Codec::text:
+      break;
+  }
+  if (base_type == "numeric") {
+    spec.form = Form::decimal;
+    if (typmod >= kHeader) {
+      spec.precision = static_cast<int>((typmod - kHeader) >> 16 & 0xffff);
+      spec.scale = static_cast<int>(((typmod - kHeader) & 0x7ff) ^ 1024) - 1024;
+    }
+  } else if (base_type == "text" || (base_type == "varchar" && typmod < kHeader)) {
+    spec.form = Form::text;
+  } else if (base_type == "varchar" || base_type == "bpchar") {
+    spec.form = Form::bounded_text;
+    spec.length = static_cast<int>(typmod - kHeader);
+  } else {
+    spec.form = Form::canonical_text;
+  }
+}
+
 /// These mean something in one database only.
 bool is_local_type(std::string_view base_type) {
   static const std::set<std::string_view> kTypes = {
@@ -152,6 +187,7 @@ class Reader {
     for (int i = 0; i < rows.size(); ++i) {
       CatalogTable table;
       table.oid = rows.text(i, 0);
+      table.spec.product = "PostgreSQL";
       table.spec.name = table_name(rows.bytes(i, 1), rows.bytes(i, 2));
       table.quoted = quoted_name(rows.bytes(i, 1)) + "." + quoted_name(rows.bytes(i, 2));
       table.is_partitioned = rows.boolean(i, 3);
@@ -196,8 +232,9 @@ class Reader {
       if (!can_be_key(base, is_enum, built_in, rows.integer(i, 11)) || !rows.boolean(i, 9)) {
         notes_[positions_[table->oid]].bad_key_types[name] = column.type;
       }
-      table->spec.columns.push_back(
-          {.name = name, .declared_type = column.type, .not_null = rows.boolean(i, 4)});
+      ColumnSpec spec{.name = name, .declared_type = column.type, .not_null = rows.boolean(i, 4)};
+      set_form(spec, column, built_in ? base : "", rows.integer(i, 11));
+      table->spec.columns.push_back(std::move(spec));
       table->columns.emplace(name, std::move(column));
     }
   }

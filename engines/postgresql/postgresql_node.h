@@ -108,6 +108,7 @@ class PostgresqlNode final : public Node {
   void load_catalog();
   std::shared_ptr<TableSql> sql_of(const ActiveTable& table);
   std::optional<Version> find_version(const TableSql& sql, RowView key);
+  std::optional<Refusal> refuse_altered(const TableSql& sql, const Parameters& row);
   std::optional<Refusal> write_row(const TableSql& sql, RowView key, RowView row, bool& inserted);
   void log_touch(const TableSql& sql, RowView key, std::int64_t operation);
   void note_insert(const TableSql& sql);
@@ -128,6 +129,7 @@ class PostgresqlNode final : public Node {
   };
   std::map<std::string, Filled> grown_;
   std::int64_t stages_ = 0;
+  bool meets_other_product_ = false;  // rows that come may be written otherwise than ours
 };
 
 }  // namespace tidemark::postgresql

@@ -15,6 +15,7 @@ StagingTable::StagingTable(Connection& connection, std::shared_ptr<TableSql> sql
       sql_(std::move(sql)),
       name_(std::move(name)),
       load_at_once_(!use.whole && !use.concurrent),
+      checked_(use.translated ? sql_->particular_columns() : std::vector<std::size_t>()),
       spool_(sql_->spec().key, {.concurrent = use.concurrent}) {}
 
 StagingTable::~StagingTable() {
@@ -43,6 +44,7 @@ void StagingTable::load() {
   }
   send();
   batch_rows_.reset();
+  if (checks_text()) refuse_altered();
 }
 
 void StagingTable::create() {
@@ -51,6 +53,7 @@ void StagingTable::create() {
   for (std::size_t i = 0; i < spec.columns.size(); ++i) {
     columns += ", c" + std::to_string(i + 1) + " " + sql_->column(i).type;
   }
+  for (std::size_t i = 1; i <= checked_.size(); ++i) columns += ", o" + std::to_string(i) + " text";
   connection_.execute("CREATE TEMP TABLE " + name_.substr(name_.find('.') + 1) +
                       "(pos bigint, present boolean, revert boolean, changed_at_us bigint, origin "
                       "integer, sequence bigint, inserted boolean" +
@@ -95,6 +98,11 @@ void StagingTable::append(const ChangedRow& row) {
       batch_ += '\t';
       append_copy_field(value.text, batch_);
     }
+    for (const std::size_t position : checked_) {
+      const Encoded value = sql_->encode(position, row.row[position]);
+      batch_ += '\t';
+      append_copy_field(value.text, batch_);
+    }
   } else {
     std::vector<Parameter> values(spec.columns.size());
     for (std::size_t i = 0; i < spec.key.size(); ++i) {
@@ -106,6 +114,10 @@ void StagingTable::append(const ChangedRow& row) {
     for (const Parameter& value : values) {
       batch_ += '\t';
       append_copy_field(value, batch_);
+    }
+    for (const std::size_t position : checked_) {
+      batch_ += '\t';
+      append_copy_field(values[position], batch_);
     }
   }
   batch_ += '\n';
@@ -157,6 +169,57 @@ void StagingTable::send_lines(std::size_t first, std::size_t last) {
                       .version = row.version,
                       .revert = row.revert,
                       .refusal = *refusal});
+}
+
+// 2024-1-5 is a date to the server and prints as 2024-01-05: stored, it would come back as another
+// text than it went. Such a row waits for its owner to write it in the one way.
+void StagingTable::refuse_altered() {
+  const TableSpec& spec = sql_->spec();
+  std::string altered, output;
+  for (std::size_t i = 0; i < checked_.size(); ++i) {
+    const std::string column = "c" + std::to_string(checked_[i] + 1);
+    const std::string original = "o" + std::to_string(i + 1);
+    altered += (i > 0 ? " OR " : "") + column + "::text IS DISTINCT FROM " + original;
+  }
+  for (std::size_t i = 0; i < spec.columns.size(); ++i) {
+    output += ", " + output_term(sql_->column(i), "c" + std::to_string(i + 1));
+  }
+  for (std::size_t i = 1; i <= checked_.size(); ++i) output += ", o" + std::to_string(i);
+  const Rows rows = connection_.query(
+      "DELETE FROM " + name_ + " WHERE " + altered +
+      " RETURNING present, revert, changed_at_us, origin, sequence, inserted" + output);
+  const int first = 6;
+  const int originals = first + static_cast<int>(spec.columns.size());
+  for (int i = 0; i < rows.size(); ++i) {
+    Refused refused{.revert = rows.boolean(i, 1)};
+    for (std::size_t column = 0; column < spec.columns.size(); ++column) {
+      const int at = first + static_cast<int>(column);
+      refused.row.emplace_back(rows.is_null(i, at) ? ValueView::of_null()
+                                                   : sql_->decode(column, rows.bytes(i, at)));
+    }
+    std::string reason;
+    for (std::size_t k = 0; k < checked_.size(); ++k) {
+      const int at = originals + static_cast<int>(k);
+      if (rows.is_null(i, at)) continue;
+      const std::string original = rows.text(i, at);
+      Value& value = refused.row[checked_[k]];
+      if (value.view().bytes == original) continue;
+      reason = "column " + spec.columns[checked_[k]].name + " (" + sql_->column(checked_[k]).type +
+               ") would turn '" + original + "' into '" + std::string(value.view().bytes) + "'";
+      value = Value::text(original);
+    }
+    const auto views = to_views(refused.row);
+    refused.key = to_row(key_of(spec, views));
+    if (!rows.is_null(i, 4)) {
+      refused.version = Version{.changed_at_us = rows.integer(i, 2),
+                                .origin = origins_[static_cast<std::size_t>(rows.integer(i, 3))],
+                                .sequence = rows.integer(i, 4),
+                                .inserted = rows.boolean(i, 5)};
+    }
+    if (!rows.boolean(i, 0)) refused.row.clear();
+    refused.refusal = {Refusal::Kind::type, reason};
+    refused_.push_back(std::move(refused));
+  }
 }
 
 }  // namespace tidemark::postgresql

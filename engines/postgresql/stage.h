@@ -44,6 +44,9 @@ class StagingTable final : public Stage {
   RowStream& rows() { return spool_; }
   std::int64_t count() const { return count_; }
 
+  /// Rows must be looked at one by one on the server before they may be stored.
+  bool checks_text() const { return !checked_.empty(); }
+
   const std::string& name() const { return name_; }
   /// Origins by the numbers that stand for them in the table.
   const std::vector<OriginId>& origins() const { return origins_; }
@@ -54,12 +57,15 @@ class StagingTable final : public Stage {
   void append(const ChangedRow& row);
   void send();
   void send_lines(std::size_t first, std::size_t last);
+  void refuse_altered();
   std::size_t origin_number(const OriginId& origin);
 
   Connection& connection_;
   const std::shared_ptr<TableSql> sql_;
   const std::string name_;
   const bool load_at_once_;
+  /// Columns that are staged twice: as their type makes them, and as o1, o2 ... as they came.
+  const std::vector<std::size_t> checked_;
   Spool spool_;
   bool loaded_ = false;
   bool created_ = false;

@@ -184,6 +184,17 @@ std::string TableSql::assignments(const std::string& source_prefix, bool staged)
   return text;
 }
 
+std::vector<std::size_t> TableSql::particular_columns() const {
+  std::vector<std::size_t> positions;
+  for (std::size_t i = 0; i < columns_.size(); ++i) {
+    const Form form = spec_.columns[i].form;
+    if (form == Form::decimal || form == Form::bounded_text || form == Form::canonical_text) {
+      positions.push_back(i);
+    }
+  }
+  return positions;
+}
+
 Encoded TableSql::encode(std::size_t position, const ValueView& value) const {
   const CatalogColumn& target = column(position);
   const auto refused = [&](const std::string& why) {

@@ -70,6 +70,10 @@ class TableSql {
   /// `"a" = SOURCE`, for columns outside the key; with a key only, for the key.
   std::string assignments(const std::string& source_prefix, bool staged) const;
 
+  /// Columns whose type has one way to print a value: what a session brings from another product
+  /// may be written in another, and must not be altered.
+  std::vector<std::size_t> particular_columns() const;
+
   // Values.
   Encoded encode(std::size_t position, const ValueView& value) const;
   /// Of a key that came from a catalogued row; throws Error when it cannot be one of this table.

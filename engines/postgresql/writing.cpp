@@ -23,6 +23,7 @@ constexpr std::int64_t kDrawn = 10000;
 }  // namespace
 
 std::unique_ptr<Stage> PostgresqlNode::make_stage(const ActiveTable& table, StageUse use) {
+  meets_other_product_ |= use.translated;
   return std::make_unique<StagingTable>(connection_, sql_of(table),
                                         "pg_temp.tidemark_stage_" + std::to_string(++stages_), use);
 }
@@ -58,6 +59,9 @@ std::optional<Refusal> PostgresqlNode::write_row(const TableSql& sql, RowView ke
     if (value.refusal) return value.refusal;
     parameters.push_back(std::move(value.text));
   }
+  if (meets_other_product_) {
+    if (auto refusal = refuse_altered(sql, parameters)) return refusal;
+  }
   std::string key_is;
   for (const std::size_t position : sql.spec().key) {
     key_is += (key_is.empty() ? "t." : " AND t.") + sql.name(position) + " = $" +
@@ -76,6 +80,28 @@ std::optional<Refusal> PostgresqlNode::write_row(const TableSql& sql, RowView ke
                                        ") OVERRIDING SYSTEM VALUE VALUES (" +
                                        sql.row_parameters(1) + ")" + sql.unless_unseen(),
                                    parameters, affected);
+}
+
+/// The server is asked how it would print what is to be stored: a row that it would alter is
+/// refused.
+std::optional<Refusal> PostgresqlNode::refuse_altered(const TableSql& sql, const Parameters& row) {
+  const std::vector<std::size_t> particular = sql.particular_columns();
+  Parameters values;
+  std::string condition;
+  for (const std::size_t position : particular) {
+    if (!row[position]) continue;
+    values.push_back(row[position]);
+    const std::string parameter = "$" + std::to_string(values.size());
+    condition += (condition.empty() ? "" : " AND ") + parameter +
+                 "::text::" + sql.column(position).type + "::text = " + parameter + "::text";
+  }
+  if (values.empty()) return std::nullopt;
+  std::int64_t affected = 0;
+  if (auto refusal = connection_.run_or_refuse("SELECT 1 WHERE " + condition, values, affected)) {
+    return refusal;
+  }
+  if (affected == 1) return std::nullopt;
+  return Refusal{Refusal::Kind::type, "a column would store a value in another form than it came"};
 }
 
 void PostgresqlNode::put_version(const ActiveTable& table, RowView key, bool present,

@@ -54,6 +54,7 @@ class TableReader {
  public:
   TableReader(Connection& connection, std::string name) : connection_(connection) {
     table_.spec.name = std::move(name);
+    table_.spec.product = "SQLite";
   }
 
   CatalogTable read(bool without_rowid, bool strict) {
@@ -326,17 +327,6 @@ class TableReader {
 
 }  // namespace
 
-Affinity affinity_of(std::string_view declared_type, bool strict) {
-  const std::string type = upper(declared_type);
-  if (strict && type == "ANY") return Affinity::blob;
-  const auto contains = [&type](const char* part) { return type.find(part) != std::string::npos; };
-  if (contains("INT")) return Affinity::integer;
-  if (contains("CHAR") || contains("CLOB") || contains("TEXT")) return Affinity::text;
-  if (contains("BLOB") || type.empty()) return Affinity::blob;
-  if (contains("REAL") || contains("FLOA") || contains("DOUB")) return Affinity::real;
-  return Affinity::numeric;
-}
-
 std::string_view type_name(Affinity affinity) {
   switch (affinity) {
     case Affinity::integer:
@@ -348,6 +338,7 @@ std::string_view type_name(Affinity affinity) {
     case Affinity::numeric:
       return "NUMERIC";
     case Affinity::blob:
+    case Affinity::any:
       break;
   }
   return "";

@@ -10,14 +10,11 @@
 #include <vector>
 
 #include "engines/sqlite/connection.h"
+#include "model/exchange.h"
 #include "model/table.h"
 
 namespace tidemark::sqlite {
 
-enum class Affinity : std::uint8_t { integer, text, blob, real, numeric };
-
-/// The affinity that SQLite gives a column of this declared type.
-Affinity affinity_of(std::string_view declared_type, bool strict);
 /// A type name with this affinity; empty for blob, which converts nothing.
 std::string_view type_name(Affinity affinity);
 

@@ -36,7 +36,9 @@ SqliteNode::SqliteNode(const OpenRequest& request, const std::filesystem::path& 
 
 SqliteNode::~SqliteNode() { rollback(); }
 
-Traits SqliteNode::traits() const { return {.local = true, .snapshot_reads = write_ahead_log_}; }
+Traits SqliteNode::traits() const {
+  return {.local = true, .snapshot_reads = write_ahead_log_, .loose = true};
+}
 
 std::int64_t SqliteNode::clock_us() {
   Statement clock(connection_,

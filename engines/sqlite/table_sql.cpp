@@ -146,7 +146,7 @@ std::string TableSql::key_update() const {
     const ColumnSpec& column = spec_.columns[position];
     const bool may_differ =
         !spec_.integer_key && (column.collation != Collation::binary ||
-                               affinity_of(column.declared_type, spec_.strict) == Affinity::blob);
+                               type_name(affinity_of(column.declared_type, spec_.strict)).empty());
     if (!may_differ && spec_.key.size() != spec_.columns.size()) continue;
     if (!text.empty()) text += ", ";
     text += quoted_name(column.name) + " = excluded." + quoted_name(column.name);

@@ -67,3 +67,19 @@ TEST_CASE("worlds of PostgreSQL databases keep the laws") {
               .options = {.policies = true, .tables = true},
               .twin = databases});
 }
+
+TEST_CASE("worlds of mixed databases keep the laws") {
+  Twin mixed;
+  mixed.make_database = [turn = 0]() mutable {
+    return ++turn % 2 == 0 ? tidemark::testing::make_sqlite_database()
+                           : tidemark::testing::make_postgresql_database();
+  };
+  check_laws({.name = "worlds of SQLite and PostgreSQL",
+              .histories = 60,
+              .options = {.policies = true, .tables = true},
+              .twin = mixed});
+  check_laws({.name = "backups between SQLite and PostgreSQL",
+              .histories = 20,
+              .options = {.backups = true},
+              .twin = mixed});
+}

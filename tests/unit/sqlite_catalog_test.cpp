@@ -62,8 +62,6 @@ TEST_CASE("the terms of an index are read from its text") {
 }
 
 TEST_CASE("affinity follows the declared type") {
-  using sqlite::Affinity;
-  using sqlite::affinity_of;
   CHECK(affinity_of("BIGINT UNSIGNED", false) == Affinity::integer);
   CHECK(affinity_of("FLOATING POINT", false) == Affinity::integer);  // POINT holds INT
   CHECK(affinity_of("varchar(10)", false) == Affinity::text);
@@ -71,7 +69,7 @@ TEST_CASE("affinity follows the declared type") {
   CHECK(affinity_of("double precision", false) == Affinity::real);
   CHECK(affinity_of("DECIMAL(10,2)", false) == Affinity::numeric);
   CHECK(affinity_of("ANY", false) == Affinity::numeric);
-  CHECK(affinity_of("ANY", true) == Affinity::blob);
+  CHECK(affinity_of("ANY", true) == Affinity::any);
 }
 
 TEST_CASE("the key is the primary key, or else a unique key over NOT NULL columns") {

@@ -1,0 +1,328 @@
+#include "engines/translating_node.h"
+
+#include <xxhash.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "model/error.h"
+
+namespace tidemark {
+namespace {
+
+const TableSpec* find_table(const std::vector<TableSpec>& tables, const std::string& name) {
+  const auto found = std::find_if(tables.begin(), tables.end(),
+                                  [&](const TableSpec& table) { return table.name == name; });
+  return found == tables.end() ? nullptr : &*found;
+}
+
+/// `own` with the types that the peer's columns have, where all of them can be translated.
+TableSpec shown_as(const TableSpec& own, const TableSpec& peer) {
+  if (!shape_differences(own, peer).empty()) return own;
+  TableSpec shown = own;
+  shown.product = peer.product;
+  shown.strict = peer.strict;
+  for (ColumnSpec& column : shown.columns) {
+    for (const ColumnSpec& other : peer.columns) {
+      if (other.name != column.name) continue;
+      const bool not_null = column.not_null;
+      column = other;
+      column.not_null = not_null;
+    }
+  }
+  return shown;
+}
+
+}  // namespace
+
+TranslatingNode::Translation::Translation(ActiveTable own_table, TableSpec shown_spec)
+    : own(std::move(own_table)),
+      shown(std::move(shown_spec)),
+      to_shown(own.spec, shown),
+      to_own(shown, own.spec) {}
+
+/// Rows of the inner node as the peer sees them.
+class TranslatingNode::ShownRows final : public RowStream {
+ public:
+  ShownRows(std::unique_ptr<RowStream> rows, const Translation& translation)
+      : rows_(std::move(rows)), converter_(translation.own.spec, translation.shown) {}
+
+  bool next(ChangedRow& row) override {
+    ChangedRow own;
+    if (!rows_->next(own)) return false;
+    // What the peer's columns could not hold goes as it is: the peer refuses it with its reason.
+    if (converter_.convert(own, row)) row = own;
+    return true;
+  }
+
+ private:
+  std::unique_ptr<RowStream> rows_;
+  RowConverter converter_;
+};
+
+/// A stage of the inner node that is filled with the peer's rows.
+class TranslatingNode::OwnStage final : public Stage {
+ public:
+  struct Refused {
+    Row key;
+    Row row;
+    std::optional<Version> version;
+    bool revert = false;
+    std::string reason;
+  };
+
+  OwnStage(std::unique_ptr<Stage> inner, const Translation& translation)
+      : inner_(std::move(inner)), converter_(translation.shown, translation.own.spec) {}
+
+  bool add(const ChangedRow& row) override {
+    ChangedRow own;
+    if (const auto reason = converter_.convert(row, own)) {
+      refused_.push_back({.key = to_row(row.key),
+                          .row = to_row(row.row),
+                          .version = row.version,
+                          .revert = row.revert,
+                          .reason = *reason});
+      return true;
+    }
+    return inner_->add(own);
+  }
+  void finish() override { inner_->finish(); }
+  void fail(std::exception_ptr error) override { inner_->fail(std::move(error)); }
+  void abandon() noexcept override { inner_->abandon(); }
+
+  Stage& inner() { return *inner_; }
+  /// Complete when the stage was read to its end.
+  const std::vector<Refused>& refused() const { return refused_; }
+
+ private:
+  std::unique_ptr<Stage> inner_;
+  RowConverter converter_;
+  std::vector<Refused> refused_;
+};
+
+class TranslatingNode::ShownApplySink final : public ApplySink {
+ public:
+  ShownApplySink(ApplySink& sink, Translation& translation)
+      : sink_(sink), translation_(translation) {}
+
+  void compare(const ChangedRow& incoming, const LocalRow& local) override {
+    ChangedRow shown;
+    RowConverter converter(translation_.own.spec, translation_.shown);
+    converter.convert(incoming, shown);
+    LocalRow shown_local{.present = local.present, .version = local.version};
+    std::vector<ValueView> row;
+    if (local.present) {
+      const auto views = to_views(local.row);
+      if (translation_.to_shown.convert_row(views, row)) row = views;
+      shown_local.row = to_row(row);
+    }
+    sink_.compare(shown, shown_local);
+  }
+  void refused(const ChangedRow& incoming, const Refusal& refusal) override {
+    ChangedRow shown;
+    RowConverter converter(translation_.own.spec, translation_.shown);
+    converter.convert(incoming, shown);
+    sink_.refused(shown, refusal);
+  }
+
+ private:
+  ApplySink& sink_;
+  Translation& translation_;
+};
+
+class TranslatingNode::ShownPairSink final : public PairSink {
+ public:
+  ShownPairSink(PairSink& sink, const Translation& translation)
+      : sink_(sink),
+        incoming_(translation.own.spec, translation.shown),
+        local_(translation.own.spec, translation.shown) {}
+
+  void pair(const ChangedRow* incoming, const ChangedRow* local, bool equal) override {
+    ChangedRow shown_incoming;
+    ChangedRow shown_local;
+    if (incoming != nullptr) incoming_.convert(*incoming, shown_incoming);
+    if (local != nullptr && local_.convert(*local, shown_local)) shown_local = *local;
+    sink_.pair(incoming != nullptr ? &shown_incoming : nullptr,
+               local != nullptr ? &shown_local : nullptr, equal);
+  }
+
+ private:
+  PairSink& sink_;
+  RowConverter incoming_;
+  RowConverter local_;
+};
+
+TranslatingNode::TranslatingNode(Node& inner, std::vector<TableSpec> peer_tables)
+    : inner_(inner), peer_tables_(std::move(peer_tables)) {}
+
+Traits TranslatingNode::traits() const {
+  Traits traits = inner_.traits();
+  traits.translated = true;
+  return traits;
+}
+
+std::vector<ActiveTable> TranslatingNode::active_tables() {
+  std::vector<ActiveTable> tables = inner_.active_tables();
+  own_tables_.clear();
+  translations_.clear();
+  for (ActiveTable& table : tables) {
+    own_tables_[table.id] = table;
+    const TableSpec* peer = find_table(peer_tables_, table.spec.name);
+    if (peer == nullptr) continue;
+    const bool as_activated = table.spec.shape() == table.activated_shape;
+    table.spec = shown_as(table.spec, *peer);
+    if (as_activated) table.activated_shape = table.spec.shape();
+  }
+  return tables;
+}
+
+TranslatingNode::Translation& TranslatingNode::translation(const ActiveTable& table) {
+  std::unique_ptr<Translation>& kept = translations_[table.id];
+  if (kept && kept->shown.columns == table.spec.columns) return *kept;
+  const auto found = own_tables_.find(table.id);
+  // Asked before active_tables(): nothing is known of the table but what the caller says.
+  if (found == own_tables_.end()) {
+    active_tables();
+    return translation(table);
+  }
+  ActiveTable own = found->second;
+  own.spec = aligned(own.spec, table.spec);
+  return *(translations_[table.id] = std::make_unique<Translation>(std::move(own), table.spec));
+}
+
+std::unique_ptr<RowStream> TranslatingNode::changes_since(const ActiveTable& table,
+                                                          const Knowledge& known) {
+  const Translation& translated = translation(table);
+  return std::make_unique<ShownRows>(inner_.changes_since(translated.own, known), translated);
+}
+
+std::unique_ptr<RowStream> TranslatingNode::all_rows(const ActiveTable& table) {
+  const Translation& translated = translation(table);
+  return std::make_unique<ShownRows>(inner_.all_rows(translated.own), translated);
+}
+
+LocalRow TranslatingNode::find(const ActiveTable& table, RowView key) {
+  Translation& translated = translation(table);
+  std::vector<ValueView> own_key;
+  if (translated.to_own.convert_key(key, own_key)) return {};
+  LocalRow found = inner_.find(translated.own, own_key);
+  if (!found.present) return found;
+  const auto views = to_views(found.row);
+  std::vector<ValueView> row;
+  if (!translated.to_shown.convert_row(views, row)) found.row = to_row(row);
+  return found;
+}
+
+std::vector<Row> TranslatingNode::unique_rivals(const ActiveTable& table, RowView row) {
+  Translation& translated = translation(table);
+  std::vector<ValueView> own_row;
+  if (translated.to_own.convert_row(row, own_row)) return {};
+  std::vector<Row> rivals = inner_.unique_rivals(translated.own, own_row);
+  for (Row& key : rivals) {
+    const auto views = to_views(key);
+    std::vector<ValueView> shown;
+    if (!translated.to_shown.convert_key(views, shown)) key = to_row(shown);
+  }
+  return rivals;
+}
+
+TableDigest TranslatingNode::digest(const ActiveTable& table) {
+  const std::unique_ptr<RowStream> rows = all_rows(table);
+  TableDigest digest;
+  std::string encoding;
+  ChangedRow row;
+  while (rows->next(row)) {
+    if (!row.present) continue;
+    encoding.clear();
+    append_encoding(row.row, encoding);
+    const XXH128_hash_t hash = XXH3_128bits(encoding.data(), encoding.size());
+    ++digest.rows;
+    digest.low += hash.low64;
+    digest.high += hash.high64;
+  }
+  return digest;
+}
+
+std::unique_ptr<Stage> TranslatingNode::make_stage(const ActiveTable& table, StageUse use) {
+  const Translation& translated = translation(table);
+  return std::make_unique<OwnStage>(inner_.make_stage(translated.own, use), translated);
+}
+
+PullCounts TranslatingNode::apply_known(const ActiveTable& table, Stage& stage,
+                                        const Knowledge& source_knowledge, ApplySink& sink) {
+  Translation& translated = translation(table);
+  auto& own_stage = static_cast<OwnStage&>(stage);
+  ShownApplySink shown(sink, translated);
+  const PullCounts counts =
+      inner_.apply_known(translated.own, own_stage.inner(), source_knowledge, shown);
+  for (const OwnStage::Refused& refused : own_stage.refused()) {
+    const auto key = to_views(refused.key);
+    const auto row = to_views(refused.row);
+    if (row.empty()) continue;  // what cannot be here need not be deleted
+    sink.refused({.key = key,
+                  .row = row,
+                  .present = true,
+                  .version = refused.version,
+                  .revert = refused.revert},
+                 {Refusal::Kind::type, refused.reason});
+  }
+  return counts;
+}
+
+void TranslatingNode::compare_all(const ActiveTable& table, Stage& stage, PairSink& sink) {
+  Translation& translated = translation(table);
+  auto& own_stage = static_cast<OwnStage&>(stage);
+  ShownPairSink shown(sink, translated);
+  inner_.compare_all(translated.own, own_stage.inner(), shown);
+  for (const OwnStage::Refused& refused : own_stage.refused()) {
+    throw Error(ExitCode::failed,
+                "node " + name() + ": table " + table.spec.name + ": the row with key " +
+                    to_string(RowView(to_views(refused.key))) + " is refused: " + refused.reason,
+                "change the row on the other node; nothing was written");
+  }
+}
+
+std::optional<Refusal> TranslatingNode::put_row(const ActiveTable& table, RowView key,
+                                                RowView row) {
+  Translation& translated = translation(table);
+  RowConverter key_converter(translated.shown, translated.own.spec);
+  std::vector<ValueView> own_key, own_row;
+  if (const auto reason = key_converter.convert_key(key, own_key)) {
+    if (row.empty()) return std::nullopt;
+    return Refusal{Refusal::Kind::type, *reason};
+  }
+  if (const auto reason = translated.to_own.convert_row(row, own_row)) {
+    return Refusal{Refusal::Kind::type, *reason};
+  }
+  return inner_.put_row(translated.own, own_key, own_row);
+}
+
+void TranslatingNode::put_version(const ActiveTable& table, RowView key, bool present,
+                                  const std::optional<Version>& version) {
+  Translation& translated = translation(table);
+  std::vector<ValueView> own_key;
+  if (translated.to_own.convert_key(key, own_key)) return;  // no row of it can be here
+  inner_.put_version(translated.own, own_key, present, version);
+}
+
+std::optional<Refusal> TranslatingNode::write_as_local_change(const ActiveTable& table, RowView key,
+                                                              RowView row) {
+  Translation& translated = translation(table);
+  RowConverter key_converter(translated.shown, translated.own.spec);
+  std::vector<ValueView> own_key, own_row;
+  if (const auto reason = key_converter.convert_key(key, own_key)) {
+    return Refusal{Refusal::Kind::type, *reason};
+  }
+  if (const auto reason = translated.to_own.convert_row(row, own_row)) {
+    return Refusal{Refusal::Kind::type, *reason};
+  }
+  return inner_.write_as_local_change(translated.own, own_key, own_row);
+}
+
+void TranslatingNode::touch(const ActiveTable& table, RowView key) {
+  Translation& translated = translation(table);
+  std::vector<ValueView> own_key;
+  if (!translated.to_own.convert_key(key, own_key)) inner_.touch(translated.own, own_key);
+}
+
+}  // namespace tidemark

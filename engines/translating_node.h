@@ -1,0 +1,143 @@
+// TranslatingNode shows a node to a peer of another product: its tables as the peer declares them,
+// its rows in the forms that the peer's columns have. What comes from the peer is turned back
+// before it is stored. The engines know nothing of each other; a session wraps one of its nodes in
+// this.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engines/engine.h"
+#include "model/exchange.h"
+
+namespace tidemark {
+
+class TranslatingNode final : public Node {
+ public:
+  /// `inner` must outlive this. `peer_tables` are the tables of the peer, by the names of which
+  /// those of `inner` are found.
+  TranslatingNode(Node& inner, std::vector<TableSpec> peer_tables);
+
+  const std::string& name() const override { return inner_.name(); }
+  Traits traits() const override;
+  std::int64_t clock_us() override { return inner_.clock_us(); }
+  std::optional<Identity> identity() override { return inner_.identity(); }
+  std::vector<TableSpec> catalog() override { return inner_.catalog(); }
+  std::unique_ptr<PairLock> try_lock_pair(const NodeId& peer) override {
+    return inner_.try_lock_pair(peer);
+  }
+
+  void begin_read() override { inner_.begin_read(); }
+  using Node::begin_write;
+  void begin_write(Exclusion exclusion) override { inner_.begin_write(exclusion); }
+  void commit() override { inner_.commit(); }
+  void rollback() noexcept override { inner_.rollback(); }
+
+  void record_sql(std::vector<std::string>* script) override { inner_.record_sql(script); }
+  void create_control_tables(const Identity& identity) override {
+    inner_.create_control_tables(identity);
+  }
+  void set_identity(const Identity& identity) override { inner_.set_identity(identity); }
+  void create_table(const TableSpec& like) override { inner_.create_table(like); }
+  void install_capture(const TableSpec& table, const BaselineId& baseline) override {
+    inner_.install_capture(table, baseline);
+  }
+  void repair_capture(const ActiveTable& table) override { inner_.repair_capture(own(table)); }
+  void remove_capture(const ActiveTable& table) override { inner_.remove_capture(own(table)); }
+  void remove_control_tables() override { inner_.remove_control_tables(); }
+
+  std::vector<ActiveTable> active_tables() override;
+  TableState load_state(const ActiveTable& table) override { return inner_.load_state(own(table)); }
+  void save_state(const ActiveTable& table, const TableState& state) override {
+    inner_.save_state(own(table), state);
+  }
+  std::map<NodeId, Knowledge> load_peers(const ActiveTable& table) override {
+    return inner_.load_peers(own(table));
+  }
+  void save_peer(const ActiveTable& table, const NodeId& peer,
+                 const Knowledge& knowledge) override {
+    inner_.save_peer(own(table), peer, knowledge);
+  }
+  void save_origin_name(const Identity& identity, const std::string& node_name) override {
+    inner_.save_origin_name(identity, node_name);
+  }
+  std::string origin_name(const OriginId& origin) override { return inner_.origin_name(origin); }
+
+  bool has_pending(const ActiveTable& table) override { return inner_.has_pending(own(table)); }
+  std::pair<std::int64_t, std::int64_t> pending(const ActiveTable& table) override {
+    return inner_.pending(own(table));
+  }
+  HarvestCounts harvest(const ActiveTable& table, TableState& state) override {
+    return inner_.harvest(own(table), state);
+  }
+  void touch_all(const ActiveTable& table) override { inner_.touch_all(own(table)); }
+  std::int64_t purge(const ActiveTable& table, TableState& state, std::int64_t before_us,
+                     const std::vector<Knowledge>& peers) override {
+    return inner_.purge(own(table), state, before_us, peers);
+  }
+
+  bool is_empty(const ActiveTable& table) override { return inner_.is_empty(own(table)); }
+  std::int64_t count_rows(const ActiveTable& table) override {
+    return inner_.count_rows(own(table));
+  }
+  std::int64_t count_null_keys(const ActiveTable& table) override {
+    return inner_.count_null_keys(own(table));
+  }
+  std::unique_ptr<RowStream> changes_since(const ActiveTable& table,
+                                           const Knowledge& known) override;
+  std::unique_ptr<RowStream> all_rows(const ActiveTable& table) override;
+  LocalRow find(const ActiveTable& table, RowView key) override;
+  std::vector<Row> unique_rivals(const ActiveTable& table, RowView row) override;
+  TableDigest digest(const ActiveTable& table) override;
+
+  std::unique_ptr<Stage> make_stage(const ActiveTable& table, StageUse use) override;
+  PullCounts apply_known(const ActiveTable& table, Stage& stage, const Knowledge& source_knowledge,
+                         ApplySink& sink) override;
+  void compare_all(const ActiveTable& table, Stage& stage, PairSink& sink) override;
+  std::optional<Refusal> put_row(const ActiveTable& table, RowView key, RowView row) override;
+  void put_version(const ActiveTable& table, RowView key, bool present,
+                   const std::optional<Version>& version) override;
+  std::optional<Refusal> write_as_local_change(const ActiveTable& table, RowView key,
+                                               RowView row) override;
+  void touch(const ActiveTable& table, RowView key) override;
+
+  bool log_conflict(const Conflict& conflict) override { return inner_.log_conflict(conflict); }
+  std::vector<Conflict> conflicts() override { return inner_.conflicts(); }
+  std::int64_t count_conflicts(ConflictStatus status) override {
+    return inner_.count_conflicts(status);
+  }
+  void set_conflict_status(const std::string& id, ConflictStatus status) override {
+    inner_.set_conflict_status(id, status);
+  }
+  void record_session(const SessionRecord& record) override { inner_.record_session(record); }
+  std::vector<SessionRecord> sessions(std::int64_t limit) override {
+    return inner_.sessions(limit);
+  }
+
+ private:
+  /// A table as the inner node knows it and as it is shown, columns in one order.
+  struct Translation {
+    Translation(ActiveTable own_table, TableSpec shown_spec);
+
+    const ActiveTable own;
+    const TableSpec shown;
+    RowConverter to_shown;
+    RowConverter to_own;
+  };
+  class ShownRows;
+  class OwnStage;
+  class ShownApplySink;
+  class ShownPairSink;
+
+  Translation& translation(const ActiveTable& table);
+  const ActiveTable& own(const ActiveTable& table) { return translation(table).own; }
+
+  Node& inner_;
+  const std::vector<TableSpec> peer_tables_;
+  std::map<std::int64_t, ActiveTable> own_tables_;  // as the inner node orders their columns
+  std::map<std::int64_t, std::unique_ptr<Translation>> translations_;
+};
+
+}  // namespace tidemark
