@@ -29,7 +29,8 @@ std::vector<std::string> definition_of(const TableSpec& spec) {
       text += " INTEGER PRIMARY KEY";
       continue;
     }
-    if (!column.declared_type.empty()) text += " " + column.declared_type;
+    const std::string type = loose_type_for(column);
+    if (!type.empty()) text += " " + type;
     if (column.not_null) text += " NOT NULL";
     if (column.collation == Collation::nocase) text += " COLLATE NOCASE";
     if (column.collation == Collation::rtrim) text += " COLLATE RTRIM";
@@ -103,7 +104,7 @@ void SqliteNode::create_control_tables(const Identity& identity) {
 
 void SqliteNode::create_table(const TableSpec& like) {
   const std::vector<std::string> definition =
-      like.definition.empty() ? definition_of(like) : like.definition;
+      like.definition.empty() || like.product != "SQLite" ? definition_of(like) : like.definition;
   for (const std::string& sql : definition) define(sql);
 }
 
