@@ -122,6 +122,7 @@ ActivationReport activate(Node& node, const ActivationRequest& request, bool dry
       report.repaired.push_back(name);
     }
   }
+  node.grant_access();
   for (const ActiveTable& table : active) {
     const bool wanted = std::find(request.tables.begin(), request.tables.end(), table.spec.name) !=
                         request.tables.end();

@@ -121,7 +121,7 @@ class Activation {
     if (const auto scratch = scratch_.find(name); scratch != scratch_.end()) {
       return scratch->second->node();
     }
-    return context_.node(name, Access::read_write);
+    return context_.node(name, Access::owner);
   }
 
   void load_catalog(const std::string& name) {

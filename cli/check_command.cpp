@@ -45,6 +45,7 @@ struct NodeLook {
   std::optional<Identity> identity;
   std::vector<TableSpec> catalog;
   std::vector<ActiveTable> active;
+  std::vector<Concern> concerns;
 };
 
 const TableSpec* find_spec(const std::vector<TableSpec>& tables, const std::string& name) {
@@ -100,6 +101,7 @@ class Check {
       look.identity = node.identity();
       look.catalog = node.catalog();
       if (look.identity) look.active = node.active_tables();
+      look.concerns = node.concerns();
       look.reachable = true;
     } catch (const Error& error) {
       add({.severity = Severity::error,
@@ -121,6 +123,17 @@ class Check {
            .hint = "run 'tidemark activate " + name + "'"});
     }
     for (const ActiveTable& table : look.active) look_at_capture(name, table);
+    for (const Concern& concern : look.concerns) {
+      add({.severity = concern.obstacle ? Severity::error : Severity::warning,
+           .code = ExitCode::not_ready,
+           .job = "",
+           .node = name,
+           .table = concern.table,
+           .message = "node " + name + ": " +
+                      (concern.table.empty() ? "" : "table " + concern.table + ": ") +
+                      concern.message,
+           .hint = concern.hint});
+    }
   }
 
   void look_at_capture(const std::string& name, const ActiveTable& table) {

@@ -72,8 +72,7 @@ std::vector<const scheduler::JobConfig*> Context::jobs() {
 Node& Context::node(const std::string& name, Access access) {
   OpenNode& open = nodes_[name];
   if (open.failure) throw Error(*open.failure);
-  const bool enough =
-      open.node != nullptr && (open.access == Access::read_write || access == Access::read_only);
+  const bool enough = open.node != nullptr && open.access >= access;
   if (enough) return *open.node;
   open.node.reset();
   try {
@@ -81,7 +80,8 @@ Node& Context::node(const std::string& name, Access access) {
                            .url = config().node(name).url,
                            .directory = config().directory,
                            .lock_timeout = config().lock_timeout,
-                           .read_only = access == Access::read_only});
+                           .read_only = access == Access::read_only,
+                           .role = access == Access::owner ? config().node(name).owner : ""});
   } catch (const Error& error) {
     open.failure = error;
     throw;

@@ -22,7 +22,7 @@
 
 namespace tidemark::cli {
 
-enum class Access : std::uint8_t { read_only, read_write };
+enum class Access : std::uint8_t { read_only, read_write, owner };
 
 class Context {
  public:

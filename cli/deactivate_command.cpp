@@ -35,7 +35,7 @@ int run_deactivate(Context& context) {
   }
   Json nodes = Json::array();
   for (const std::string& name : names) {
-    Node& node = context.node(name, Access::read_write);
+    Node& node = context.node(name, Access::owner);
     const bool was_active = node.identity().has_value();
     const std::string lost = was_active ? farewell(node) : "";
     const std::vector<std::string> script = capture::deactivate(node, dry_run);

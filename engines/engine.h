@@ -116,6 +116,14 @@ struct TableDigest {
   friend bool operator==(const TableDigest&, const TableDigest&) = default;
 };
 
+/// Something about a database that the operator should know, found by looking at it.
+struct Concern {
+  bool obstacle = false;  // sessions fail because of it
+  std::string table;      // empty: it concerns the whole node
+  std::string message;
+  std::string hint;
+};
+
 /// Held by a session as long as it works on a pair of nodes; ends with the object or its process.
 class PairLock {
  public:
@@ -138,6 +146,8 @@ class Node {
   /// Every table that an application may own: views, virtual and shadow tables, the engine's own
   /// and control tables are left out; a table that cannot take part has `refusal` set.
   virtual std::vector<TableSpec> catalog() = 0;
+  /// What else stands in the way of sessions, or may surprise: permissions, settings of the server.
+  virtual std::vector<Concern> concerns() = 0;
   /// Null when another process holds the lock of this pair.
   virtual std::unique_ptr<PairLock> try_lock_pair(const NodeId& peer) = 0;
 
@@ -169,6 +179,9 @@ class Node {
   virtual void repair_capture(const ActiveTable& table) = 0;
   /// Takes one table out; nothing of it is left in the control tables.
   virtual void remove_capture(const ActiveTable& table) = 0;
+  /// Lets the role that runs sessions do what it needs on control tables and captured tables, where
+  /// the product has roles and this connection is another's. Nothing when it may already.
+  virtual void grant_access() = 0;
   /// Removes every trace of Tidemark, triggers first.
   virtual void remove_control_tables() = 0;
 

@@ -17,6 +17,8 @@ struct OpenRequest {
   std::filesystem::path directory;  // where relative paths start
   std::chrono::milliseconds lock_timeout = std::chrono::seconds(10);
   bool read_only = false;
+  /// Log in as this role instead of the url's, where the product has roles: the owner, to activate.
+  std::string role;
 };
 
 /// Throws Error unreachable (no such file, not a database, no permission) or usage (the url).

@@ -25,6 +25,7 @@ class TranslatingNode final : public Node {
   std::int64_t clock_us() override { return inner_.clock_us(); }
   std::optional<Identity> identity() override { return inner_.identity(); }
   std::vector<TableSpec> catalog() override { return inner_.catalog(); }
+  std::vector<Concern> concerns() override { return inner_.concerns(); }
   std::unique_ptr<PairLock> try_lock_pair(const NodeId& peer) override {
     return inner_.try_lock_pair(peer);
   }
@@ -46,6 +47,7 @@ class TranslatingNode final : public Node {
   }
   void repair_capture(const ActiveTable& table) override { inner_.repair_capture(own(table)); }
   void remove_capture(const ActiveTable& table) override { inner_.remove_capture(own(table)); }
+  void grant_access() override { inner_.grant_access(); }
   void remove_control_tables() override { inner_.remove_control_tables(); }
 
   std::vector<ActiveTable> active_tables() override;

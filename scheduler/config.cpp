@@ -31,7 +31,7 @@ constexpr std::uintmax_t kMaxFileBytes = 4 << 20;
 constexpr std::chrono::hours kMaxDuration = std::chrono::days(36500);
 
 const std::vector<std::string> kTopKeys = {"job", "lock_timeout", "node", "tombstone_retention"};
-const std::vector<std::string> kNodeKeys = {"url"};
+const std::vector<std::string> kNodeKeys = {"owner", "url"};
 const std::vector<std::string> kJobKeys = {"conflict",    "exclude", "max_clock_skew",
                                            "max_deletes", "mode",    "nodes",
                                            "schedule",    "table",   "tables"};
@@ -322,6 +322,10 @@ class Reader {
     const std::string section = "[node." + node.name + "]";
     bool has_url = false;
     for (const auto& [key, value] : table) {
+      if (key.str() == "owner") {
+        if (const auto owner = read_string(value, "owner", "shop_owner")) node.owner = *owner;
+        continue;
+      }
       if (key.str() != "url") {
         unknown_key(key, kNodeKeys, "in " + section);
         continue;

@@ -16,7 +16,8 @@ namespace tidemark::scheduler {
 
 struct NodeConfig {
   std::string name;
-  std::string url;  // as written
+  std::string url;    // as written
+  std::string owner;  // PostgreSQL: who activates; empty: whom the url names
   int line = 0;
 };
 

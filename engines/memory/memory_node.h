@@ -28,6 +28,7 @@ class MemoryNode : public Node {
   std::int64_t clock_us() override { return database_->clock_us(); }
   std::optional<Identity> identity() override { return content().identity; }
   std::vector<TableSpec> catalog() override;
+  std::vector<Concern> concerns() override { return {}; }
   std::unique_ptr<PairLock> try_lock_pair(const NodeId& peer) override;
 
   void begin_read() override;
@@ -43,6 +44,7 @@ class MemoryNode : public Node {
   void install_capture(const TableSpec& table, const BaselineId& baseline) override;
   void repair_capture(const ActiveTable& table) override;
   void remove_capture(const ActiveTable& table) override;
+  void grant_access() override {}  // whoever may write the file may do all
   void remove_control_tables() override;
 
   std::vector<ActiveTable> active_tables() override;

@@ -88,15 +88,17 @@ std::string doubled(const std::string& text, char quote) {
 
 std::string percents_doubled(const std::string& text) { return doubled(text, '%'); }
 
-/// Statements for a table that was described by a node: columns, key, uniques, foreign keys to those
-/// of `parents`.
-std::vector<std::string> definition_of(const TableSpec& spec, const std::set<std::string>& parents) {
+/// Statements for a table that was described by a node: columns, key, uniques, foreign keys to
+/// those of `parents`.
+std::vector<std::string> definition_of(const TableSpec& spec,
+                                       const std::set<std::string>& parents) {
   std::string text = "CREATE TABLE " + quoted_table(spec.name) + " (";
   for (std::size_t i = 0; i < spec.columns.size(); ++i) {
     const ColumnSpec& column = spec.columns[i];
     if (i > 0) text += ", ";
-    text += quoted_name(column.name) + " " +
-            (column.form == Form::loose ? formed_type_for(column, spec.strict) : column.declared_type);
+    text +=
+        quoted_name(column.name) + " " +
+        (column.form == Form::loose ? formed_type_for(column, spec.strict) : column.declared_type);
     if (column.not_null) text += " NOT NULL";
     // Numbers that SQLite gives by itself.
     if (column.form == Form::loose && spec.integer_key && spec.key.front() == i) {
@@ -109,7 +111,8 @@ std::vector<std::string> definition_of(const TableSpec& spec, const std::set<std
     text += ", UNIQUE (" + joined_names(spec, unique.columns) + ")";
   }
   for (const ForeignKeySpec& foreign_key : spec.foreign_keys) {
-    if (!parents.contains(foreign_key.parent_table) && foreign_key.parent_table != spec.name) continue;
+    if (!parents.contains(foreign_key.parent_table) && foreign_key.parent_table != spec.name)
+      continue;
     const auto names = [](const std::vector<std::string>& columns) {
       std::string joined;
       for (const std::string& column : columns) {

@@ -187,6 +187,17 @@ bool Connection::in_transaction() const {
   return status == PQTRANS_INTRANS || status == PQTRANS_INERROR || status == PQTRANS_ACTIVE;
 }
 
+std::string Connection::ssl_mode() const {
+  PQconninfoOption* options = PQconninfo(handle_);
+  std::string mode;
+  for (const PQconninfoOption* option = options; option && option->keyword; ++option) {
+    if (std::string_view(option->keyword) == "sslmode" && option->val != nullptr)
+      mode = option->val;
+  }
+  PQconninfoFree(options);
+  return mode;
+}
+
 bool Connection::is_broken() const { return PQstatus(handle_) != CONNECTION_OK; }
 
 Rows Connection::checked(PGresult* result) {
@@ -314,6 +325,10 @@ void Connection::fail(const ServerError& error, std::string_view action) const {
         ExitCode::not_ready, where + "row-level security hides rows from our role (" + words + ")",
         "Rows that are hidden must not be taken for deleted: let a role with BYPASSRLS, or the "
         "owner of the table, run the sessions.");
+  }
+  if (state == "42501" && words.find("must be owner") != std::string::npos) {
+    throw Error(ExitCode::not_ready, where + words,
+                "Run 'tidemark activate', which works as the owner: set owner for the node.");
   }
   if (state == "42501") {
     throw Error(

@@ -108,6 +108,8 @@ class Connection {
   /// True when the server can be asked no more.
   bool is_broken() const;
   PGconn* handle() const { return handle_; }
+  /// How the connection was secured, as asked for.
+  std::string ssl_mode() const;
 
   [[noreturn]] void fail(const ServerError& error, std::string_view action) const;
 

@@ -24,6 +24,7 @@ KnownApplier::KnownApplier(PostgresqlNode& node, const ActiveTable& table,
       covered_(node.origins_.covered(source_knowledge, "v.")) {}
 
 PullCounts KnownApplier::apply() {
+  node_.note_written(table_, !stage_.is_loaded());
   if (!stage_.is_loaded() && !stage_.checks_text() && node_.is_empty(table_)) {
     fill_empty_table();
     counts_.received = stage_.count();

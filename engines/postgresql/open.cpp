@@ -33,11 +33,40 @@ std::map<std::string, std::string> parse(const std::string& url) {
   return values;
 }
 
+std::string connection_string(const std::map<std::string, std::string>& values) {
+  std::string text;
+  for (const auto& [name, value] : values) {
+    text += name + "='";
+    for (const char c : value) {
+      if (c == '\'' || c == '\\') text += '\\';
+      text += c;
+    }
+    text += "' ";
+  }
+  return text;
+}
+
+/// Who logs in where an url names nobody.
+std::string default_user() {
+  const std::unique_ptr<PQconninfoOption, Free> options(PQconndefaults());
+  for (const PQconninfoOption* option = options.get();
+       option != nullptr && option->keyword != nullptr; ++option) {
+    if (std::string_view(option->keyword) == "user" && option->val != nullptr) return option->val;
+  }
+  return {};
+}
+
 }  // namespace
 
 std::unique_ptr<Node> open(const OpenRequest& request) {
-  parse(request.url);
-  return std::make_unique<PostgresqlNode>(request);
+  auto values = parse(request.url);
+  if (request.role.empty()) {
+    return std::make_unique<PostgresqlNode>(request, request.url, std::string());
+  }
+  const std::string session_role = values.contains("user") ? values["user"] : default_user();
+  values["user"] = request.role;
+  return std::make_unique<PostgresqlNode>(request, connection_string(values),
+                                          session_role == request.role ? "" : session_role);
 }
 
 bool is_missing(const std::string&, const std::filesystem::path&) { return false; }

@@ -29,10 +29,12 @@ class AdvisoryLock final : public PairLock {
 
 }  // namespace
 
-PostgresqlNode::PostgresqlNode(const OpenRequest& request)
-    : url_(request.url),
+PostgresqlNode::PostgresqlNode(const OpenRequest& request, const std::string& url,
+                               std::string session_role)
+    : url_(url),
+      session_role_(std::move(session_role)),
       lock_timeout_(request.lock_timeout),
-      connection_(request.node_name, request.url, request.lock_timeout),
+      connection_(request.node_name, url, request.lock_timeout),
       origins_(connection_) {}
 
 PostgresqlNode::~PostgresqlNode() { rollback(); }
@@ -96,6 +98,12 @@ void PostgresqlNode::begin_write(Exclusion exclusion) {
   for (const std::string& table : locked) {
     locks += "LOCK TABLE " + table + " IN SHARE ROW EXCLUSIVE MODE;";
   }
+  if (!may_silence_) {
+    may_silence_ =
+        connection_.query("SELECT has_parameter_privilege('session_replication_role', 'SET')")
+            .boolean(0, 0);
+  }
+  if (*may_silence_) locks += "SET LOCAL session_replication_role = 'replica';";
   try {
     connection_.begin(
         "BEGIN ISOLATION LEVEL REPEATABLE READ; LOCK TABLE tidemark.node IN EXCLUSIVE MODE;" +
@@ -108,6 +116,7 @@ void PostgresqlNode::begin_write(Exclusion exclusion) {
 
 void PostgresqlNode::commit() {
   try {
+    check_foreign_keys();
     raise_sequences();
     connection_.execute("COMMIT");
   } catch (...) {
@@ -124,6 +133,7 @@ void PostgresqlNode::rollback() noexcept {
   }
   origins_.forget();
   grown_.clear();
+  written_.clear();
   if (made_control_tables_) has_control_tables_ = false;
   made_control_tables_ = false;
 }

@@ -20,7 +20,8 @@ namespace tidemark::postgresql {
 
 class PostgresqlNode final : public Node {
  public:
-  explicit PostgresqlNode(const OpenRequest& request);
+  /// `url` is what to connect with, `session_role` who runs sessions if that is somebody else.
+  PostgresqlNode(const OpenRequest& request, const std::string& url, std::string session_role);
   ~PostgresqlNode() override;
 
   const std::string& name() const override { return connection_.node_name(); }
@@ -28,6 +29,7 @@ class PostgresqlNode final : public Node {
   std::int64_t clock_us() override;
   std::optional<Identity> identity() override;
   std::vector<TableSpec> catalog() override;
+  std::vector<Concern> concerns() override;
   std::unique_ptr<PairLock> try_lock_pair(const NodeId& peer) override;
 
   void begin_read() override;
@@ -43,6 +45,7 @@ class PostgresqlNode final : public Node {
   void install_capture(const TableSpec& table, const BaselineId& baseline) override;
   void repair_capture(const ActiveTable& table) override;
   void remove_capture(const ActiveTable& table) override;
+  void grant_access() override;
   void remove_control_tables() override;
 
   std::vector<ActiveTable> active_tables() override;
@@ -104,6 +107,12 @@ class PostgresqlNode final : public Node {
   Knowledge load_knowledge(const char* table, std::int64_t table_id);
   void save_knowledge(const char* table, std::int64_t table_id, const Knowledge& knowledge);
 
+  // Foreign keys where triggers are off: what the server would have refused at commit.
+  void note_written(const ActiveTable& table, bool whole);
+  void check_foreign_keys();
+  void refuse_orphan(const std::string& query, const CatalogTable& child,
+                     const ForeignKeySpec& foreign_key);
+
   // Rows.
   void load_catalog();
   std::shared_ptr<TableSql> sql_of(const ActiveTable& table);
@@ -115,6 +124,7 @@ class PostgresqlNode final : public Node {
   void raise_sequences();
 
   const std::string url_;
+  const std::string session_role_;
   const std::chrono::milliseconds lock_timeout_;
   Connection connection_;
   Origins origins_;
@@ -122,6 +132,11 @@ class PostgresqlNode final : public Node {
   std::map<std::int64_t, std::shared_ptr<TableSql>> tables_;
   std::vector<std::string>* script_ = nullptr;
   bool has_control_tables_ = false;
+  /// The role may switch the triggers of applications off, and foreign keys with them.
+  std::optional<bool> may_silence_;
+  /// Tables written in this transaction, with the SQL that tells which versions `v` are new in it;
+  /// empty: rows without a version came, so all of the table counts.
+  std::map<std::string, std::string> written_;
   bool made_control_tables_ = false;  // in the transaction that is open
   /// What a sequence fills, for those whose table got rows in this transaction.
   struct Filled {

@@ -37,6 +37,7 @@ PullCounts PostgresqlNode::apply_known(const ActiveTable& table, Stage& stage,
 void PostgresqlNode::compare_all(const ActiveTable& table, Stage& stage, PairSink& sink) {
   StagingTable& staged = staging_table(stage);
   assert(!staged.is_loaded());
+  note_written(table, true);
   merge_pairs(table.spec, staged.rows(), *all_rows(table), sink);
 }
 

@@ -1,0 +1,131 @@
+// Roles: what sessions may do, what they are given, and what the operator should know of both.
+#include "engines/postgresql/identifiers.h"
+#include "engines/postgresql/postgresql_node.h"
+
+namespace tidemark::postgresql {
+namespace {
+
+constexpr const char* kPrivileges[] = {"SELECT", "INSERT", "UPDATE", "DELETE"};
+
+}  // namespace
+
+// Only what is missing, so that an activation with nothing to do says nothing.
+void PostgresqlNode::grant_access() {
+  if (session_role_.empty()) return;
+  const std::string role = quoted_text(session_role_);
+  const std::string to = " TO " + quoted_name(session_role_);
+  const Rows wanted = connection_.query(
+      "SELECT DISTINCT format('GRANT USAGE ON SCHEMA %I', n.nspname), 1 FROM pg_class c JOIN "
+      "pg_namespace n ON n.oid = c.relnamespace WHERE (n.nspname = 'tidemark' OR c.oid::text IN "
+      "(SELECT t.tgrelid::text FROM pg_trigger t WHERE t.tgname ~ '^tidemark_[0-9]+_')) AND NOT "
+      "has_schema_privilege(" +
+      role +
+      ", n.oid, 'USAGE') UNION ALL SELECT format('GRANT SELECT, INSERT, UPDATE, DELETE ON %I.%I', "
+      "n.nspname, c.relname), 2 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+      "WHERE "
+      "c.relkind IN ('r', 'p') AND (n.nspname = 'tidemark' OR (NOT c.relispartition AND c.oid IN "
+      "(SELECT t.tgrelid FROM pg_trigger t WHERE t.tgname ~ '^tidemark_[0-9]+_'))) AND NOT "
+      "(has_table_privilege(" +
+      role + ", c.oid, 'SELECT') AND has_table_privilege(" + role +
+      ", c.oid, 'INSERT') AND has_table_privilege(" + role +
+      ", c.oid, 'UPDATE') AND has_table_privilege(" + role +
+      ", c.oid, 'DELETE')) UNION ALL SELECT DISTINCT format('GRANT SELECT, USAGE, UPDATE ON "
+      "SEQUENCE "
+      "%s', s.oid::regclass), 3 FROM pg_trigger t JOIN pg_depend d ON d.refobjid = t.tgrelid AND "
+      "d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i') AND d.classid = "
+      "'pg_class'::regclass JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S' WHERE t.tgname "
+      "~ "
+      "'^tidemark_[0-9]+_' AND NOT (has_sequence_privilege(" +
+      role + ", s.oid, 'SELECT') AND has_sequence_privilege(" + role +
+      ", s.oid, 'UPDATE')) ORDER BY 2, 1");
+  for (int i = 0; i < wanted.size(); ++i) define(wanted.text(i, 0) + to);
+  if (script_ == nullptr || wanted.empty()) return;
+  script_->push_back(
+      "-- optional, by a superuser, so that the application's own triggers do not fire on rows "
+      "that "
+      "sessions write:\n-- GRANT SET ON PARAMETER session_replication_role" +
+      to);
+}
+
+std::vector<Concern> PostgresqlNode::concerns() {
+  std::vector<Concern> concerns;
+  const Rows settings = connection_.query(
+      "SELECT pg_is_in_recovery(), current_setting('default_transaction_read_only') = 'on', "
+      "has_database_privilege(current_database(), 'TEMPORARY'), current_user::text, "
+      "has_parameter_privilege('session_replication_role', 'SET'), current_database()::text");
+  const std::string role = settings.text(0, 3);
+  if (settings.boolean(0, 0)) {
+    concerns.push_back({.obstacle = true,
+                        .message = "is a standby: it can be read only",
+                        .hint = "name the primary server in the url"});
+  }
+  if (settings.boolean(0, 1)) {
+    concerns.push_back(
+        {.obstacle = true,
+         .message = "default_transaction_read_only is on for role " + role,
+         .hint = "ALTER ROLE " + quoted_name(role) + " SET default_transaction_read_only = off"});
+  }
+  if (!settings.boolean(0, 2)) {
+    concerns.push_back({.obstacle = true,
+                        .message = "role " + role + " may not make temporary tables",
+                        .hint = "GRANT TEMPORARY ON DATABASE " + quoted_name(settings.bytes(0, 5)) +
+                                " TO " + quoted_name(role)});
+  }
+  const char* host = PQhost(connection_.handle());
+  const bool local = host == nullptr || *host == '/' || *host == '@' || *host == '\0' ||
+                     std::string_view(host) == "localhost" ||
+                     std::string_view(host) == "127.0.0.1" || std::string_view(host) == "::1";
+  if (!local && connection_.ssl_mode() != "verify-full") {
+    concerns.push_back(
+        {.message = "the connection to " + std::string(host) +
+                    " does not make sure who answers (sslmode is " + connection_.ssl_mode() + ")",
+         .hint = "add sslmode=verify-full to the url, and the server's certificate authority to "
+                 "~/.postgresql/root.crt"});
+  }
+  for (const CatalogTable& table : read_catalog(connection_)) {
+    if (!table.spec.refusal.empty()) continue;
+    const Rows look = connection_.query(
+        "SELECT has_schema_privilege(c.relnamespace, 'USAGE'), row_security_active(c.oid), "
+        "has_table_privilege(c.oid, 'SELECT'), has_table_privilege(c.oid, 'INSERT'), "
+        "has_table_privilege(c.oid, 'UPDATE'), has_table_privilege(c.oid, 'DELETE'), (SELECT "
+        "string_agg(t.tgname, ', ' ORDER BY t.tgname) FROM pg_trigger t WHERE t.tgrelid = c.oid "
+        "AND "
+        "NOT t.tgisinternal AND t.tgname !~ '^tidemark_[0-9]+_' AND t.tgenabled IN ('O', 'A')), "
+        "EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgname ~ "
+        "'^tidemark_[0-9]+_') FROM pg_class c WHERE c.oid = $1::oid",
+        {table.oid});
+    if (!look.boolean(0, 7)) continue;  // not under capture
+    std::string missing;
+    for (int i = 0; i < 4; ++i) {
+      if (look.boolean(0, 2 + i)) continue;
+      missing += (missing.empty() ? "" : ", ") + std::string(kPrivileges[i]);
+    }
+    if (!missing.empty()) {
+      concerns.push_back(
+          {.obstacle = true,
+           .table = table.spec.name,
+           .message = "role " + role + " lacks " + missing,
+           .hint = "run 'tidemark activate' with owner set for this node, or GRANT " + missing +
+                   " ON " + table.quoted + " TO " + quoted_name(role)});
+    }
+    if (look.boolean(0, 1)) {
+      concerns.push_back(
+          {.obstacle = true,
+           .table = table.spec.name,
+           .message = "row-level security hides rows from role " + role,
+           .hint = "rows that are hidden must not be taken for deleted: let the owner of the table "
+                   "or a role with BYPASSRLS run the sessions"});
+    }
+    if (!look.is_null(0, 6) && !settings.boolean(0, 4)) {
+      concerns.push_back(
+          {.table = table.spec.name,
+           .message = "triggers fire on rows that sessions write: " + look.text(0, 6),
+           .hint = "a superuser can keep them still: GRANT SET ON PARAMETER "
+                   "session_replication_role TO " +
+                   quoted_name(role)});
+    }
+  }
+  return concerns;
+}
+
+}  // namespace tidemark::postgresql
