@@ -43,6 +43,10 @@ class TargetConflictLog final : public ConflictLog {
     }
   }
 
+  void tell_waiting(const std::string& table, const QuarantinedRow& row) override {
+    if (report_.waiting.size() < PullReport::kKeptWaiting) report_.waiting.push_back({table, row});
+  }
+
  private:
   const PullRequest& request_;
   PullReport& report_;
@@ -201,6 +205,8 @@ class Pull {
   bool has_work() {
     wanted_.assign(request_.target_tables.size(), false);
     received_.assign(wanted_.size(), 0);
+    // Rows that the target could not hold are tried again in every session.
+    const bool waiting = target_.count_quarantined() > 0;
     for (std::size_t i = 0; i < wanted_.size(); ++i) {
       const TableState& source = request_.source_tables[i].state;
       const TableState& target = request_.target_tables[i].state;
@@ -211,7 +217,8 @@ class Pull {
           std::includes(target.baselines_seen.begin(), target.baselines_seen.end(),
                         source.baselines_seen.begin(), source.baselines_seen.end());
       const bool set_back = request_.mirror && target.sequence() > target.mirrored_sequence;
-      wanted_[i] = !nothing_new || set_back;
+      wanted_[i] = !nothing_new || set_back ||
+                   (waiting && !target_.quarantined(request_.target_tables[i].table).empty());
     }
     return std::find(wanted_.begin(), wanted_.end(), true) != wanted_.end();
   }
@@ -365,7 +372,8 @@ class Pull {
                           .mirror = request_.mirror,
                           .was_restored = was_restored_[index],
                           .rules = request_.rules,
-                          .conflicts = conflicts});
+                          .conflicts = conflicts,
+                          .session_id = request_.session_id});
     return applier.apply(stage);
   }
 
@@ -391,7 +399,8 @@ class Pull {
       if (into.state.purged_at_us == 0) into.state.purged_at_us = target_.clock_us();
       target_.save_state(into.table, into.state);
       target_.save_peer(into.table, request_.source_id, request_.source_tables[i].state.knowledge);
-      if (counts.received != 0 || counts.changed() != 0 || counts.conflicts != 0) {
+      if (counts.received != 0 || counts.changed() != 0 || counts.conflicts != 0 ||
+          counts.quarantined != 0) {
         report_.tables[into.table.spec.name] = counts;
       }
       progress("applied", i, counts.received, counts.received);

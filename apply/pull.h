@@ -54,9 +54,15 @@ struct PullRequest {
 struct PullReport {
   std::map<std::string, PullCounts> tables;  // only those with something to tell
   std::vector<Conflict> conflicts;  // newly logged ones (at most kKeptConflicts; counts are whole)
+  struct Waiting {
+    std::string table;
+    QuarantinedRow row;
+  };
+  std::vector<Waiting> waiting;  // rows in quarantine (at most kKeptWaiting; counts are whole)
   std::map<std::string, std::int64_t> null_keys;
   bool wrote = false;  // the target's transaction changed something
   static constexpr std::size_t kKeptConflicts = 1000;
+  static constexpr std::size_t kKeptWaiting = 100;
 
   PullCounts total() const;
 };

@@ -51,6 +51,7 @@ PullCounts TableApplier::apply(Stage& stage) {
     counts_ += target_.apply_known(table_, stage, Knowledge(), *this);
   }
   settle_parked();
+  retry_quarantined();
   learn();
   return counts_;
 }
@@ -181,14 +182,55 @@ Version TableApplier::new_version(std::optional<std::int64_t> later_than_us) {
 void TableApplier::park(RowView key, RowView row, const std::optional<Version>& version,
                         const Refusal& refusal) {
   if (refusal.kind != Refusal::Kind::unique) {
-    throw Error(ExitCode::failed,
-                "node " + target_.name() + ": table " + table_.spec.name + ": the row with key " +
-                    to_string(key) + " from node " + context_.source.name() +
-                    " is refused: " + refusal.reason,
-                "change the row on node " + context_.source.name() +
-                    ", or the constraint; nothing was written");
+    target_.quarantine(table_, {.key = to_row(key),
+                                .row = to_row(row),
+                                .version = version,
+                                .reason = refusal.reason,
+                                .source = context_.source.name(),
+                                .session_id = context_.session_id,
+                                .since_us = target_.clock_us()});
+    ++refused_;
+    return;
   }
   parked_.push_back({to_row(key), to_row(row), version, refusal.reason});
+}
+
+// Whatever waits here is tried again after everything else of the table is written. The row gets a
+// new version: its own is known already to whoever is behind this node, without the row.
+void TableApplier::retry_quarantined() {
+  if (refused_ == 0 && target_.count_quarantined() == 0) return;
+  for (const QuarantinedRow& waiting : target_.quarantined(table_)) {
+    const auto key = to_views(waiting.key);
+    const auto row = to_views(waiting.row);
+    const LocalRow local = target_.find(table_, key);
+    const bool overwritten =
+        local.version && (!waiting.version || is_later(*local.version, *waiting.version));
+    if (overwritten) {
+      // Its own author may replace it; nobody else has seen it. Whose a row from before activation
+      // is nobody knows, but this node's it is not.
+      const OriginId& author = local.version->origin;
+      if (waiting.version ? author != waiting.version->origin : author == state_.origin) {
+        ConflictSide loser{.node = waiting.source,
+                           .version = waiting.version,
+                           .present = true,
+                           .row = waiting.row};
+        log(waiting.version ? ConflictType::update_differs : ConflictType::baseline_differs,
+            ConflictStatus::resolved, key, target_side(local), std::move(loser));
+      }
+      target_.release_quarantined(table_, key);
+      continue;
+    }
+    if (target_.put_row(table_, key, row)) {
+      ++counts_.quarantined;
+      context_.conflicts.tell_waiting(table_.spec.name, waiting);
+      continue;
+    }
+    const auto later_than =
+        waiting.version ? std::optional(waiting.version->changed_at_us) : std::nullopt;
+    target_.put_version(table_, key, true, new_version(later_than));
+    target_.release_quarantined(table_, key);
+    count_write(local.present, true);
+  }
 }
 
 // Rows that swap unique values refuse each other one by one. So all that wait leave the table

@@ -15,12 +15,13 @@
 
 namespace tidemark::apply {
 
-/// Where a conflict is told and kept.
+/// Where a conflict is told and kept, and where it is told that a row still waits.
 class ConflictLog {
  public:
   virtual ~ConflictLog() = default;
   /// Completes the conflict with session, job and time, and keeps it.
   virtual void keep(Conflict conflict, PullCounts& counts) = 0;
+  virtual void tell_waiting(const std::string& table, const QuarantinedRow& row) = 0;
 };
 
 class TableApplier final : private ApplySink, private PairSink {
@@ -37,6 +38,7 @@ class TableApplier final : private ApplySink, private PairSink {
     bool was_restored;
     const compare::Rules& rules;
     ConflictLog& conflicts;
+    std::string session_id;
   };
 
   explicit TableApplier(const Context& context);
@@ -74,6 +76,7 @@ class TableApplier final : private ApplySink, private PairSink {
   void park(RowView key, RowView row, const std::optional<Version>& version,
             const Refusal& refusal);
   void settle_parked();
+  void retry_quarantined();
   void settle_rivals(const Parked& parked);
   void log(ConflictType type, ConflictStatus status, RowView key, ConflictSide winner,
            ConflictSide loser);
@@ -92,6 +95,7 @@ class TableApplier final : private ApplySink, private PairSink {
   std::vector<Verdict> verdicts_;
   std::unique_ptr<Stage> verdict_rows_;
   std::vector<Parked> parked_;
+  std::int64_t refused_ = 0;  // rows that went to quarantine
   /// Encoded keys of the target's rows from before activation that got their first version here:
   /// where a unique value is disputed they still count as rows without one.
   std::unordered_set<std::string> joined_keys_;

@@ -20,6 +20,11 @@ Json tables_json(const apply::PullReport& pull) {
   return tables;
 }
 
+std::string key_text(const Row& key) {
+  const auto views = to_views(key);
+  return to_string(views);
+}
+
 Json pull_json(const std::string& source, const std::string& target,
                const apply::PullReport& pull) {
   Json json = {{"source", source}, {"target", target}};
@@ -28,6 +33,15 @@ Json pull_json(const std::string& source, const std::string& target,
   Json conflicts = Json::array();
   for (const Conflict& conflict : pull.conflicts) conflicts.push_back(conflict.id);
   json["conflict_ids"] = std::move(conflicts);
+  Json waiting = Json::array();
+  for (const auto& [table, row] : pull.waiting) {
+    waiting.push_back({{"table", table},
+                       {"key", key_text(row.key)},
+                       {"source", row.source},
+                       {"reason", row.reason},
+                       {"since", rfc3339(row.since_us)}});
+  }
+  json["quarantine"] = std::move(waiting);
   return json;
 }
 

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <set>
+#include <utility>
 
 #include "cli/commands.h"
 #include "cli/context.h"
@@ -10,6 +11,9 @@
 
 namespace tidemark::cli {
 namespace {
+
+/// Of rows that wait in quarantine so many are told one by one after a session.
+constexpr std::size_t kShownWaiting = 10;
 
 using scheduler::JobConfig;
 using scheduler::SessionReport;
@@ -105,8 +109,15 @@ class Sync {
     for (const auto& [table, rows] : report.null_keys) {
       context_.warn(table + ": " + counted(rows, "row") + " cannot be carried: NULL in the key");
     }
-    for (const apply::PullReport* pull : {&report.to_second, &report.to_first}) {
+    for (const auto& [pull, target] : {std::pair(&report.to_second, &report.second),
+                                       std::pair(&report.to_first, &report.first)}) {
       sum_ += pull->total();
+      for (std::size_t i = 0; i < std::min(pull->waiting.size(), kShownWaiting); ++i) {
+        const auto& [table, row] = pull->waiting[i];
+        const auto key = to_views(row.key);
+        context_.warn("node " + *target + ": table " + table + ": the row with key " +
+                      to_string(key) + " from node " + row.source + " waits: " + row.reason);
+      }
     }
     quarantined_ |= report.quarantined();
     left_out_ |= !report.problems.empty();

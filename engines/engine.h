@@ -270,6 +270,12 @@ class Node {
   virtual std::vector<Conflict> conflicts() = 0;
   virtual std::int64_t count_conflicts(ConflictStatus status) = 0;
   virtual void set_conflict_status(const std::string& id, ConflictStatus status) = 0;
+  /// Keeps a row that cannot be held; replaces what was kept for its key.
+  virtual void quarantine(const ActiveTable& table, const QuarantinedRow& row) = 0;
+  virtual std::vector<QuarantinedRow> quarantined(const ActiveTable& table) = 0;
+  /// Nothing happens when none is kept for the key.
+  virtual void release_quarantined(const ActiveTable& table, RowView key) = 0;
+  virtual std::int64_t count_quarantined() = 0;
   virtual void record_session(const SessionRecord& record) = 0;
   /// The newest first.
   virtual std::vector<SessionRecord> sessions(std::int64_t limit) = 0;

@@ -5,8 +5,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "model/error.h"
-
 namespace tidemark {
 namespace {
 
@@ -63,26 +61,16 @@ class TranslatingNode::ShownRows final : public RowStream {
 /// A stage of the inner node that is filled with the peer's rows.
 class TranslatingNode::OwnStage final : public Stage {
  public:
-  struct Refused {
-    Row key;
-    Row row;
-    std::optional<Version> version;
-    bool revert = false;
-    std::string reason;
-  };
-
   OwnStage(std::unique_ptr<Stage> inner, const Translation& translation)
       : inner_(std::move(inner)), converter_(translation.shown, translation.own.spec) {}
 
   bool add(const ChangedRow& row) override {
     ChangedRow own;
-    if (const auto reason = converter_.convert(row, own)) {
-      refused_.push_back({.key = to_row(row.key),
-                          .row = to_row(row.row),
-                          .version = row.version,
-                          .revert = row.revert,
-                          .reason = *reason});
-      return true;
+    if (converter_.convert(row, own)) {
+      // Goes on as the peer shows it and is never written unseen: whoever decides about it tries to
+      // write it one by one, and learns the reason.
+      own = row;
+      own.revert = true;
     }
     return inner_->add(own);
   }
@@ -91,13 +79,10 @@ class TranslatingNode::OwnStage final : public Stage {
   void abandon() noexcept override { inner_->abandon(); }
 
   Stage& inner() { return *inner_; }
-  /// Complete when the stage was read to its end.
-  const std::vector<Refused>& refused() const { return refused_; }
 
  private:
   std::unique_ptr<Stage> inner_;
   RowConverter converter_;
-  std::vector<Refused> refused_;
 };
 
 class TranslatingNode::ShownApplySink final : public ApplySink {
@@ -253,20 +238,7 @@ PullCounts TranslatingNode::apply_known(const ActiveTable& table, Stage& stage,
   Translation& translated = translation(table);
   auto& own_stage = static_cast<OwnStage&>(stage);
   ShownApplySink shown(sink, translated);
-  const PullCounts counts =
-      inner_.apply_known(translated.own, own_stage.inner(), source_knowledge, shown);
-  for (const OwnStage::Refused& refused : own_stage.refused()) {
-    const auto key = to_views(refused.key);
-    const auto row = to_views(refused.row);
-    if (row.empty()) continue;  // what cannot be here need not be deleted
-    sink.refused({.key = key,
-                  .row = row,
-                  .present = true,
-                  .version = refused.version,
-                  .revert = refused.revert},
-                 {Refusal::Kind::type, refused.reason});
-  }
-  return counts;
+  return inner_.apply_known(translated.own, own_stage.inner(), source_knowledge, shown);
 }
 
 void TranslatingNode::compare_all(const ActiveTable& table, Stage& stage, PairSink& sink) {
@@ -274,12 +246,6 @@ void TranslatingNode::compare_all(const ActiveTable& table, Stage& stage, PairSi
   auto& own_stage = static_cast<OwnStage&>(stage);
   ShownPairSink shown(sink, translated);
   inner_.compare_all(translated.own, own_stage.inner(), shown);
-  for (const OwnStage::Refused& refused : own_stage.refused()) {
-    throw Error(ExitCode::failed,
-                "node " + name() + ": table " + table.spec.name + ": the row with key " +
-                    to_string(RowView(to_views(refused.key))) + " is refused: " + refused.reason,
-                "change the row on the other node; nothing was written");
-  }
 }
 
 std::optional<Refusal> TranslatingNode::put_row(const ActiveTable& table, RowView key,

@@ -113,6 +113,17 @@ class TranslatingNode final : public Node {
   void set_conflict_status(const std::string& id, ConflictStatus status) override {
     inner_.set_conflict_status(id, status);
   }
+  // Kept as the peer showed them: that they cannot be turned into rows of ours is why they wait.
+  void quarantine(const ActiveTable& table, const QuarantinedRow& row) override {
+    inner_.quarantine(own(table), row);
+  }
+  std::vector<QuarantinedRow> quarantined(const ActiveTable& table) override {
+    return inner_.quarantined(own(table));
+  }
+  void release_quarantined(const ActiveTable& table, RowView key) override {
+    inner_.release_quarantined(own(table), key);
+  }
+  std::int64_t count_quarantined() override { return inner_.count_quarantined(); }
   void record_session(const SessionRecord& record) override { inner_.record_session(record); }
   std::vector<SessionRecord> sessions(std::int64_t limit) override {
     return inner_.sessions(limit);

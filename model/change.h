@@ -96,6 +96,17 @@ struct Conflict {
 /// and whoever is called winner.
 std::string conflict_id(const Conflict& conflict);
 
+/// A row that its target could not hold, kept there until it can.
+struct QuarantinedRow {
+  Row key;
+  Row row;
+  std::optional<Version> version;  // none: a row from before activation
+  std::string reason;              // the engine's words
+  std::string source;              // configured name of the node that sent it
+  std::string session_id;
+  std::int64_t since_us = 0;
+};
+
 /// What one pull did to one table of its target.
 struct PullCounts {
   std::int64_t received = 0;  // rows and tombstones that arrived
@@ -104,7 +115,7 @@ struct PullCounts {
   std::int64_t deleted = 0;
   std::int64_t adopted = 0;  // equal rows that were met in a full compare and not copied
   std::int64_t conflicts = 0;
-  std::int64_t quarantined = 0;  // rows that wait because the target cannot hold them
+  std::int64_t quarantined = 0;  // rows that wait after it because the target cannot hold them
 
   PullCounts& operator+=(const PullCounts& other);
   std::int64_t changed() const { return inserted + updated + deleted; }

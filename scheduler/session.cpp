@@ -407,6 +407,7 @@ class Session {
     for (const auto& [table, counts] : part.tables) sum.tables[table] += counts;
     for (const auto& [table, count] : part.null_keys) sum.null_keys[table] += count;
     std::move(part.conflicts.begin(), part.conflicts.end(), std::back_inserter(sum.conflicts));
+    std::move(part.waiting.begin(), part.waiting.end(), std::back_inserter(sum.waiting));
     sum.wrote |= part.wrote;
   }
 

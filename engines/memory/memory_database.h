@@ -102,6 +102,7 @@ struct Content {
   std::optional<Identity> identity;
   std::map<OriginId, std::string> origin_names;
   std::vector<Conflict> conflicts;
+  std::map<std::string, std::vector<QuarantinedRow>> quarantine;  // by table
   std::unordered_set<std::string> conflict_ids;
   std::vector<SessionRecord> sessions;  // the oldest first
   std::int64_t next_table_id = 1;

@@ -701,6 +701,33 @@ void MemoryNode::set_conflict_status(const std::string& id, ConflictStatus statu
   }
 }
 
+void MemoryNode::quarantine(const ActiveTable& table, const QuarantinedRow& row) {
+  release_quarantined(table, to_views(row.key));
+  save_whole_content();
+  change().quarantine[table.spec.name].push_back(row);
+}
+
+std::vector<QuarantinedRow> MemoryNode::quarantined(const ActiveTable& table) {
+  const auto found = content().quarantine.find(table.spec.name);
+  return found == content().quarantine.end() ? std::vector<QuarantinedRow>() : found->second;
+}
+
+void MemoryNode::release_quarantined(const ActiveTable& table, RowView key) {
+  if (!content().quarantine.contains(table.spec.name)) return;
+  save_whole_content();
+  const Row wanted = to_row(key);
+  std::erase_if(change().quarantine[table.spec.name],
+                [&](const QuarantinedRow& row) { return row.key == wanted; });
+}
+
+std::int64_t MemoryNode::count_quarantined() {
+  std::int64_t count = 0;
+  for (const auto& [table, rows] : content().quarantine) {
+    count += static_cast<std::int64_t>(rows.size());
+  }
+  return count;
+}
+
 void MemoryNode::record_session(const SessionRecord& record) {
   change().sessions.push_back(record);
   on_rollback([](Content& now) { now.sessions.pop_back(); });

@@ -11,11 +11,11 @@ namespace tidemark::postgresql {
 namespace {
 
 /// Control tables that exist once in a database, by the names of their files.
-constexpr const char* kNodeTables[] = {"tidemark_node",           "tidemark_origin",
-                                       "tidemark_table",          "tidemark_knowledge",
-                                       "tidemark_forgotten",      "tidemark_baseline_seen",
-                                       "tidemark_peer_knowledge", "tidemark_session",
-                                       "tidemark_session_table",  "tidemark_conflict"};
+constexpr const char* kNodeTables[] = {
+    "tidemark_node",           "tidemark_origin",    "tidemark_table",
+    "tidemark_knowledge",      "tidemark_forgotten", "tidemark_baseline_seen",
+    "tidemark_peer_knowledge", "tidemark_session",   "tidemark_session_table",
+    "tidemark_conflict",       "tidemark_quarantine"};
 
 constexpr const char* kTriggers[] = {"capture_insert", "capture_update", "capture_delete",
                                      "capture_truncate"};
@@ -312,7 +312,8 @@ void PostgresqlNode::remove_capture(const ActiveTable& table) {
   drop_triggers(table.id);
   define("DROP TABLE IF EXISTS " + log_table(table.id) + ", " + version_table(table.id));
   const std::string number = std::to_string(table.id);
-  for (const char* control : {"knowledge", "forgotten", "baseline_seen", "peer_knowledge"}) {
+  for (const char* control :
+       {"knowledge", "forgotten", "baseline_seen", "peer_knowledge", "quarantine"}) {
     connection_.query(std::string("DELETE FROM tidemark.") + control + " WHERE table_id = $1",
                       {number});
   }

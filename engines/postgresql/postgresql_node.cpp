@@ -6,7 +6,7 @@ namespace tidemark::postgresql {
 namespace {
 
 /// The version of the control tables that this program reads and writes.
-constexpr std::int64_t kFormat = 1;
+constexpr std::int64_t kFormat = 2;
 
 /// The lock of a pair: an advisory lock on a connection of its own, because it outlives
 /// transactions. The server lets go of it when the process dies, however it dies.

@@ -1,4 +1,5 @@
 // Conflicts and sessions.
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "engines/postgresql/postgresql_node.h"
@@ -87,6 +88,29 @@ std::string parameter_list(int count) {
   return text;
 }
 
+std::vector<std::string> names_of(const TableSpec& spec) {
+  std::vector<std::string> names;
+  for (const ColumnSpec& column : spec.columns) names.push_back(column.name);
+  return names;
+}
+
+std::string key_text(const TableSpec& spec, const Row& key) {
+  std::vector<std::string> names;
+  for (const std::size_t position : spec.key) names.push_back(spec.columns[position].name);
+  return row_to_json(names, key).dump();
+}
+
+/// The values of a kept row in the order that the columns of `spec` have now; what is new is NULL.
+Row in_order(const TableSpec& spec, const std::vector<std::string>& names, const Row& row) {
+  Row result;
+  for (const ColumnSpec& column : spec.columns) {
+    const auto found = std::find(names.begin(), names.end(), column.name);
+    result.push_back(found == names.end() ? Value::null()
+                                          : row[static_cast<std::size_t>(found - names.begin())]);
+  }
+  return result;
+}
+
 }  // namespace
 
 bool PostgresqlNode::log_conflict(const Conflict& conflict) {
@@ -131,6 +155,67 @@ std::int64_t PostgresqlNode::count_conflicts(ConflictStatus status) {
 void PostgresqlNode::set_conflict_status(const std::string& id, ConflictStatus status) {
   connection_.query("UPDATE tidemark.conflict SET status = $2 WHERE id = $1",
                     {id, std::string(to_string(status))});
+}
+
+void PostgresqlNode::quarantine(const ActiveTable& table, const QuarantinedRow& row) {
+  Parameters parameters = {std::to_string(table.id), key_text(table.spec, row.key),
+                           row_to_json(names_of(table.spec), row.row).dump()};
+  if (row.version) {
+    parameters.emplace_back(std::to_string(row.version->changed_at_us));
+    parameters.emplace_back(row.version->origin.to_string());
+    parameters.emplace_back(std::to_string(row.version->sequence));
+    parameters.emplace_back(row.version->inserted ? "t" : "f");
+  } else {
+    parameters.resize(parameters.size() + 4);
+  }
+  parameters.insert(parameters.end(),
+                    {row.reason, row.source, row.session_id, std::to_string(row.since_us)});
+  connection_.run_prepared(
+      "INSERT INTO tidemark.quarantine VALUES (" + parameter_list(11) +
+          ") ON CONFLICT (table_id, key) DO UPDATE SET row = excluded.row, changed_at_us = "
+          "excluded.changed_at_us, origin = excluded.origin, sequence = excluded.sequence, "
+          "inserted "
+          "= excluded.inserted, reason = excluded.reason, source = excluded.source, session_id = "
+          "excluded.session_id, since_us = excluded.since_us",
+      parameters);
+}
+
+std::vector<QuarantinedRow> PostgresqlNode::quarantined(const ActiveTable& table) {
+  std::vector<QuarantinedRow> kept;
+  const Rows rows = connection_.run_prepared(
+      "SELECT key, row, changed_at_us, origin, sequence, inserted, reason, source, session_id, "
+      "since_us FROM tidemark.quarantine WHERE table_id = $1 ORDER BY since_us, key",
+      {std::to_string(table.id)});
+  for (int i = 0; i < rows.size(); ++i) {
+    QuarantinedRow row;
+    std::vector<std::string> names;
+    row_from_json(ordered_json::parse(rows.bytes(i, 0)), names, row.key);
+    Row image;
+    names.clear();
+    row_from_json(ordered_json::parse(rows.bytes(i, 1)), names, image);
+    row.row = in_order(table.spec, names, image);
+    if (!rows.is_null(i, 3)) {
+      row.version = Version{.changed_at_us = rows.integer(i, 2),
+                            .origin = rows.uuid(i, 3),
+                            .sequence = rows.integer(i, 4),
+                            .inserted = rows.boolean(i, 5)};
+    }
+    row.reason = rows.text(i, 6);
+    row.source = rows.text(i, 7);
+    row.session_id = rows.text(i, 8);
+    row.since_us = rows.integer(i, 9);
+    kept.push_back(std::move(row));
+  }
+  return kept;
+}
+
+void PostgresqlNode::release_quarantined(const ActiveTable& table, RowView key) {
+  connection_.run_prepared("DELETE FROM tidemark.quarantine WHERE table_id = $1 AND key = $2",
+                           {std::to_string(table.id), key_text(table.spec, to_row(key))});
+}
+
+std::int64_t PostgresqlNode::count_quarantined() {
+  return connection_.run_prepared("SELECT count(*) FROM tidemark.quarantine", {}).integer(0, 0);
 }
 
 void PostgresqlNode::record_session(const SessionRecord& record) {

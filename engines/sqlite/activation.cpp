@@ -204,6 +204,7 @@ void SqliteNode::remove_capture(const ActiveTable& table) {
                           "DELETE FROM tidemark_recent_since WHERE table_id = ?1",
                           "DELETE FROM tidemark_baseline_seen WHERE table_id = ?1",
                           "DELETE FROM tidemark_peer_knowledge WHERE table_id = ?1",
+                          "DELETE FROM tidemark_quarantine WHERE table_id = ?1",
                           "DELETE FROM tidemark_table WHERE id = ?1"}) {
     Statement(connection_, sql).bind(1, table.id).run();
   }

@@ -1,4 +1,5 @@
 // Conflicts and sessions.
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "engines/sqlite/sqlite_node.h"
@@ -87,6 +88,29 @@ Conflict read_conflict(const Statement& statement) {
   return conflict;
 }
 
+std::vector<std::string> names_of(const TableSpec& spec) {
+  std::vector<std::string> names;
+  for (const ColumnSpec& column : spec.columns) names.push_back(column.name);
+  return names;
+}
+
+std::string key_text(const TableSpec& spec, const Row& key) {
+  std::vector<std::string> names;
+  for (const std::size_t position : spec.key) names.push_back(spec.columns[position].name);
+  return row_to_json(names, key).dump();
+}
+
+/// The values of a kept row in the order that the columns of `spec` have now; what is new is NULL.
+Row in_order(const TableSpec& spec, const std::vector<std::string>& names, const Row& row) {
+  Row result;
+  for (const ColumnSpec& column : spec.columns) {
+    const auto found = std::find(names.begin(), names.end(), column.name);
+    result.push_back(found == names.end() ? Value::null()
+                                          : row[static_cast<std::size_t>(found - names.begin())]);
+  }
+  return result;
+}
+
 }  // namespace
 
 bool SqliteNode::log_conflict(const Conflict& conflict) {
@@ -133,6 +157,68 @@ std::int64_t SqliteNode::count_conflicts(ConflictStatus status) {
 void SqliteNode::set_conflict_status(const std::string& id, ConflictStatus status) {
   Statement update(connection_, "UPDATE tidemark_conflict SET status = ?2 WHERE id = ?1");
   update.bind_text(1, id).bind_text(2, to_string(status)).run();
+}
+
+void SqliteNode::quarantine(const ActiveTable& table, const QuarantinedRow& row) {
+  const std::string key = key_text(table.spec, row.key);
+  const std::string image = row_to_json(names_of(table.spec), row.row).dump();
+  Statement insert(connection_, "INSERT OR REPLACE INTO tidemark_quarantine VALUES (" +
+                                    TableSql::parameters(1, 11) + ")");
+  insert.bind(1, table.id).bind_text(2, key).bind_text(3, image);
+  if (row.version) {
+    insert.bind(4, row.version->changed_at_us)
+        .bind(5, row.version->origin)
+        .bind(6, row.version->sequence)
+        .bind(7, row.version->inserted ? 1 : 0);
+  }
+  insert.bind_text(8, row.reason)
+      .bind_text(9, row.source)
+      .bind_text(10, row.session_id)
+      .bind(11, row.since_us)
+      .run();
+}
+
+std::vector<QuarantinedRow> SqliteNode::quarantined(const ActiveTable& table) {
+  std::vector<QuarantinedRow> rows;
+  Statement statement(connection_,
+                      "SELECT key, row, changed_at_us, origin, sequence, inserted, reason, source, "
+                      "session_id, since_us FROM tidemark_quarantine WHERE table_id = ?1");
+  statement.bind(1, table.id);
+  while (statement.step()) {
+    QuarantinedRow row;
+    std::vector<std::string> names;
+    row_from_json(ordered_json::parse(statement.text(0)), names, row.key);
+    Row image;
+    names.clear();
+    row_from_json(ordered_json::parse(statement.text(1)), names, image);
+    row.row = in_order(table.spec, names, image);
+    if (!statement.is_null(3)) {
+      row.version = Version{.changed_at_us = statement.integer(2),
+                            .origin = statement.uuid(3),
+                            .sequence = statement.integer(4),
+                            .inserted = statement.integer(5) != 0};
+    }
+    row.reason = statement.text(6);
+    row.source = statement.text(7);
+    row.session_id = statement.text(8);
+    row.since_us = statement.integer(9);
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+void SqliteNode::release_quarantined(const ActiveTable& table, RowView key) {
+  const std::string text = key_text(table.spec, to_row(key));
+  Statement(connection_, "DELETE FROM tidemark_quarantine WHERE table_id = ?1 AND key = ?2")
+      .bind(1, table.id)
+      .bind_text(2, text)
+      .run();
+}
+
+std::int64_t SqliteNode::count_quarantined() {
+  Statement count(connection_, "SELECT count(*) FROM tidemark_quarantine");
+  count.step();
+  return count.integer(0);
 }
 
 void SqliteNode::record_session(const SessionRecord& record) {

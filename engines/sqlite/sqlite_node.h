@@ -89,6 +89,10 @@ class SqliteNode final : public Node {
   std::vector<Conflict> conflicts() override;
   std::int64_t count_conflicts(ConflictStatus status) override;
   void set_conflict_status(const std::string& id, ConflictStatus status) override;
+  void quarantine(const ActiveTable& table, const QuarantinedRow& row) override;
+  std::vector<QuarantinedRow> quarantined(const ActiveTable& table) override;
+  void release_quarantined(const ActiveTable& table, RowView key) override;
+  std::int64_t count_quarantined() override;
   void record_session(const SessionRecord& record) override;
   std::vector<SessionRecord> sessions(std::int64_t limit) override;
 

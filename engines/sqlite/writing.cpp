@@ -1,5 +1,6 @@
 // Writing rows and versions on a target.
 #include <cassert>
+#include <cmath>
 
 #include "engines/merge_rows.h"
 #include "engines/spool.h"
@@ -178,6 +179,12 @@ std::optional<Refusal> SqliteNode::put_row(const ActiveTable& table, RowView key
   if (row.empty()) {
     kept.delete_row().bind_row(1, key).run();
     return std::nullopt;
+  }
+  for (const ValueView& value : row) {
+    if (value.kind == ValueKind::real && std::isnan(value.real)) {
+      return Refusal{Refusal::Kind::type,
+                     "SQLite would store NULL for a value that is not a number"};
+    }
   }
   Counter updates;
   return kept.upsert_row()

@@ -63,7 +63,7 @@ TEST_CASE("worlds of PostgreSQL databases keep the laws") {
   Twin databases;
   databases.make_database = tidemark::testing::make_postgresql_database;
   check_laws({.name = "worlds of PostgreSQL databases",
-              .histories = 60,
+              .histories = 20,
               .options = {.policies = true, .tables = true},
               .twin = databases});
 }
@@ -75,11 +75,11 @@ TEST_CASE("worlds of mixed databases keep the laws") {
                            : tidemark::testing::make_postgresql_database();
   };
   check_laws({.name = "worlds of SQLite and PostgreSQL",
-              .histories = 60,
+              .histories = 20,
               .options = {.policies = true, .tables = true},
               .twin = mixed});
   check_laws({.name = "backups between SQLite and PostgreSQL",
-              .histories = 20,
+              .histories = 10,
               .options = {.backups = true},
               .twin = mixed});
 }

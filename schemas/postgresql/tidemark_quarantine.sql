@@ -1,0 +1,16 @@
+-- Rows that this database could not hold, with the reason: tried again in every session. `key` and `row` are
+-- JSON with the type of every value; the version is NULL where the row is from before activation.
+CREATE TABLE tidemark.quarantine (
+  table_id bigint NOT NULL,
+  key text NOT NULL,
+  row text NOT NULL,
+  changed_at_us bigint,
+  origin uuid,
+  sequence bigint,
+  inserted boolean,
+  reason text NOT NULL,
+  source text NOT NULL,
+  session_id text NOT NULL,
+  since_us bigint NOT NULL,
+  PRIMARY KEY (table_id, key)
+);

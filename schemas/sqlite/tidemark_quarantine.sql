@@ -1,0 +1,16 @@
+-- Rows that this database could not hold, with the reason: tried again in every session. `key` and `row` are
+-- JSON with the type of every value; the version is NULL where the row is from before activation.
+CREATE TABLE tidemark_quarantine (
+  table_id INTEGER NOT NULL,
+  key TEXT NOT NULL,
+  row TEXT NOT NULL,
+  changed_at_us INTEGER,
+  origin BLOB,
+  sequence INTEGER,
+  inserted INTEGER,
+  reason TEXT NOT NULL,
+  source TEXT NOT NULL,
+  session_id TEXT NOT NULL,
+  since_us INTEGER NOT NULL,
+  PRIMARY KEY (table_id, key)
+) WITHOUT ROWID;
