@@ -749,20 +749,38 @@ def test_unique_index_added_after_activation_is_seen(lab):
 
 @test
 def test_constraints_of_one_node_only(lab):
-    """A row that the target cannot hold stops the session before anything is written, and says which row and why."""
+    """A row that the target cannot hold waits, with its reason, and keeps nobody else waiting."""
     a = lab.node("a", "CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT, n INTEGER);")
     b = lab.node("b", "CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT, n INTEGER CHECK(n < 100));")
     lab.job("ab", [a, b])
     lab.activate()
     a.sql("INSERT INTO t VALUES (1, 'fits', 1), (2, 'does not', 200), (3, 'fits', 3)")
     for _ in range(2):
-        result = lab.sync(code=1)
-        result.require_told("node b", "table t", "key 2", "n < 100")
-        require_equal(b.rows("SELECT id FROM t"), [], "rows on b")
+        result = lab.sync(code=3)
+        require_equal([w["key"] for w in result.documents[0]["pulls"][0]["quarantine"]], ["2"], "rows that wait")
+        result.require_told("n < 100")
+        require_equal(b.rows("SELECT id FROM t ORDER BY id"), [(1,), (3,)], "rows on b")
+    lab.run("sync", code=3, as_json=False).require_told("node b", "table t", "key 2", "n < 100")
     a.sql("UPDATE t SET n = 20 WHERE id = 2")
     lab.sync()
     lab.require_settled()
     require_equal(b.rows("SELECT id FROM t ORDER BY id"), [(1,), (2,), (3,)], "rows that fit")
+    # The other way out: the target learns to hold it.
+    a.sql("INSERT INTO t VALUES (4, 'too much', 400)")
+    lab.sync(code=3)
+    b.sql("PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = replace(sql, '100', '1000') WHERE name = 't';")
+    lab.sync()
+    lab.sync()
+    lab.require_settled()
+    require_equal(b.rows("SELECT n FROM t WHERE id = 4"), [(400,)], "the row that waited")
+    # A row that waits is overwritten by somebody who cannot have seen it: it is in the conflict log.
+    a.sql("INSERT INTO t VALUES (5, 'lost?', 5000)")
+    lab.sync(code=3)
+    b.sql("INSERT INTO t VALUES (5, 'winner', 5)")
+    lab.sync()
+    lab.sync()
+    lab.require_settled()
+    require_equal([c["loser"]["row"]["n"]["value"] for c in lab.conflicts()], ["5000"], "what lost")
 
 
 @test

@@ -426,6 +426,9 @@ class Node:
     def __init__(self, name, path):
         self.name, self.path = name, pathlib.Path(path)
 
+    def settings(self):
+        return {"url": "sqlite:" + self.path.name}
+
     def sql(self, script, **pragmas):
         """Runs a script through one fresh connection, committing as SQLite does."""
         connection = connect(self.path)
@@ -566,7 +569,8 @@ class Lab:
     def config_text(self):
         lines = ["%s = %s" % (k, toml(v)) for k, v in self.settings.items()]
         for node in self.nodes.values():
-            lines += ["[node.%s]" % toml_key(node.name), "url = %s" % toml("sqlite:" + node.path.name), ""]
+            lines += ["[node.%s]" % toml_key(node.name)]
+            lines += ["%s = %s" % (k, toml(v)) for k, v in node.settings().items()] + [""]
         for name, (settings, tables) in self.jobs.items():
             lines += ["[job.%s]" % toml_key(name)] + ["%s = %s" % (k, toml(v)) for k, v in settings.items()] + [""]
             for glob, values in tables.items():
