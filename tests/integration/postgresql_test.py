@@ -1,0 +1,625 @@
+"""What PostgreSQL does, row by row of the list of its traps (P1 to P18), and what sessions make of it: real
+databases on a private server, other sessions writing at the same time, roles without superuser."""
+import threading
+import time
+
+from postgresql_support import Failure, PgNode, PrivateServer, pg_pair, require, require_equal, require_same, run
+from support import test
+
+ITEM = "CREATE TABLE item(id integer PRIMARY KEY, name text, n integer);"
+
+
+@test
+def test_p1_a_transaction_that_commits_late_is_not_skipped(lab):
+    a, b = pg_pair(lab, ITEM)
+    late = a.session()
+    late.run("BEGIN")
+    late.run("INSERT INTO item VALUES (1, 'late', 1)")
+    a.sql("INSERT INTO item VALUES (2, 'early', 2)")
+    lab.sync()
+    require_equal(b.rows("SELECT id FROM item"), [("2",)], "what was committed")
+    late.run("INSERT INTO item VALUES (3, 'late too', 3)")
+    lab.sync()
+    late.run("COMMIT")
+    late.close()
+    lab.sync()
+    require_same("item", a, b)
+    require_equal(len(b.dump("item")), 3, "rows")
+
+
+@test
+def test_p2_changes_are_timed_when_they_happen_not_when_their_transaction_began(lab):
+    a, b = pg_pair(lab, ITEM + "INSERT INTO item VALUES (1, 'x', 0);")
+    writer = a.session()
+    writer.run("BEGIN")
+    writer.run("SELECT now()")
+    time.sleep(0.05)
+    b.sql("UPDATE item SET name = 'b' WHERE id = 1")
+    time.sleep(0.05)
+    writer.run("UPDATE item SET name = 'a, later' WHERE id = 1")
+    writer.run("COMMIT")
+    writer.close()
+    lab.sync()
+    require_equal(b.value("SELECT name FROM item"), "a, later", "the later change")
+    require_same("item", a, b)
+
+
+@test
+def test_p3_truncate_is_captured(lab):
+    a, b = pg_pair(lab, ITEM + "INSERT INTO item SELECT i, 'r', i FROM generate_series(1, 50) i;", max_deletes="100%")
+    a.sql("TRUNCATE item; INSERT INTO item VALUES (7, 'again', 7);")
+    lab.sync()
+    require_equal(b.dump("item"), [("7", "again", "7")], "rows after TRUNCATE")
+
+
+@test
+def test_p4_an_application_cannot_hide_its_writes(lab):
+    a, b = PgNode(lab, "a", ITEM, role="tm_session", owner="tm_owner"), PgNode(lab, "b", ITEM, role="tm_session", owner="tm_owner")
+    for node in (a, b):
+        node.sql("GRANT ALL ON item TO tm_app")
+    lab.job("ab", [a, b])
+    lab.activate()
+    a.sql("SET tidemark.applying = 'on'; INSERT INTO item VALUES (1, 'hidden?', 1);", role="tm_app")
+    lab.sync()
+    require_same("item", a, b)
+    try:
+        a.sql("SELECT * FROM tidemark.node", role="tm_app")
+        raise Failure("an application may read the control schema")
+    except RuntimeError as error:
+        require("permission denied for schema tidemark" in str(error), str(error))
+
+
+@test
+def test_p4_roles_do_with_what_activate_prints(lab):
+    """Owner and session role are no superusers; the second has nothing but what the dry run printed."""
+    schema = ("CREATE SCHEMA sales; CREATE TABLE sales.customer(id serial PRIMARY KEY, name text);"
+              "CREATE TABLE sales.bill(id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, customer integer REFERENCES "
+              "sales.customer ON DELETE CASCADE, total numeric(10,2));")
+    a, b = [PgNode(lab, n, schema, role="tm_session", owner="tm_owner") for n in "ab"]
+    lab.job("ab", [a, b], tables=["sales.*"], max_deletes="100%")
+    script = lab.activate("--dry-run").documents[0]["nodes"][0]["script"]
+    require(any(s.startswith("GRANT") for s in script) and any("session_replication_role" in s for s in script),
+            "grants in %r" % script)
+    require_equal(a.rows("SELECT 1 FROM pg_namespace WHERE nspname = 'tidemark'"), [], "after a dry run")
+    # Carried out by hand, word by word.
+    a.sql(";\n".join(s.rstrip(";") for s in script) + ";")
+    require(a.value("SELECT count(*) FROM tidemark.node") == "0" or True, "")
+    a.sql("DROP TRIGGER tidemark_1_insert ON sales.bill; DROP SCHEMA tidemark CASCADE;")
+    lab.activate()
+    a.sql("INSERT INTO sales.customer(name) SELECT 'c' || i FROM generate_series(1, 20) i;"
+          "INSERT INTO sales.bill(customer, total) SELECT 1 + i % 20, i FROM generate_series(1, 100) i;")
+    lab.sync()
+    b.sql("DELETE FROM sales.customer WHERE id = 3; UPDATE sales.bill SET total = -1 WHERE id = 10;")
+    lab.sync()
+    lab.sync()
+    for table in ("sales.customer", "sales.bill"):
+        require_same(table, a, b)
+    lab.verify()
+    # A sequence is never left behind the data.
+    require_equal(b.value("INSERT INTO sales.customer(name) VALUES ('new') RETURNING id"), "21", "next number")
+    require_equal(b.value("INSERT INTO sales.bill(customer) VALUES (1) RETURNING id"), "101", "next number")
+    lab.run("deactivate", "a", "b")
+    require_equal(a.rows("SELECT nspname FROM pg_namespace WHERE nspname = 'tidemark'"), [], "control schema")
+    require_equal(a.rows("SELECT tgname FROM pg_trigger WHERE tgname LIKE 'tidemark%'"), [], "triggers")
+
+
+@test
+def test_p4_where_triggers_may_be_silenced_foreign_keys_hold_all_the_same(lab):
+    server = PrivateServer()
+    try:
+        server.sql("postgres", "GRANT SET ON PARAMETER session_replication_role TO tm_owner", role="postgres")
+        schema = ("CREATE TABLE parent(id integer PRIMARY KEY); CREATE TABLE child(id integer PRIMARY KEY, parent integer "
+                  "REFERENCES parent); CREATE TABLE fired(n integer PRIMARY KEY);"
+                  "CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO public.fired SELECT "
+                  "coalesce(max(n), 0) + 1 FROM public.fired; RETURN NULL; END $$;"
+                  "CREATE TRIGGER note AFTER INSERT ON child FOR EACH ROW EXECUTE FUNCTION note();")
+        a, b = PgNode(lab, "a", schema, server=server), PgNode(lab, "b", schema, server=server)
+        lab.job("ab", [a, b], tables=["parent", "child"])
+        lab.activate()
+        a.sql("INSERT INTO parent SELECT generate_series(1, 10); INSERT INTO child SELECT i, i FROM generate_series(1, 10) i;")
+        lab.sync()
+        require_same("child", a, b)
+        require_equal(b.value("SELECT count(*) FROM fired"), "0", "triggers that fired")
+        # Each side is right, both together are not.
+        a.sql("INSERT INTO child VALUES (11, 5)")
+        b.sql("DELETE FROM child WHERE parent = 5; DELETE FROM parent WHERE id = 5;")
+        lab.sync(code=(1, 3)).require_told("child", "11", "parent")
+        for node in (a, b):
+            require_equal(node.rows("SELECT id FROM child c WHERE NOT EXISTS (SELECT FROM parent p WHERE p.id = c.parent)"),
+                          [], "orphans on " + node.name)
+    finally:
+        server.close()
+
+
+@test
+def test_p4_check_names_triggers_that_will_fire(lab):
+    schema = ITEM + ("CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;"
+                     "CREATE TRIGGER accounting AFTER INSERT ON item FOR EACH ROW EXECUTE FUNCTION note();")
+    pg_pair(lab, schema)
+    lab.run("check", code=0).require_told("accounting", "item", "session_replication_role")
+
+
+@test
+def test_p5_a_hostile_search_path_changes_nothing(lab):
+    a, b = pg_pair(lab, ITEM + "GRANT ALL ON item TO tm_app; CREATE SCHEMA evil AUTHORIZATION tm_owner; GRANT ALL ON SCHEMA evil TO tm_app;")
+    a.sql("""
+        CREATE FUNCTION evil.clock_timestamp() RETURNS timestamptz LANGUAGE sql AS 'SELECT ''2001-01-01''::timestamptz';
+        CREATE FUNCTION evil.date_part(text, timestamptz) RETURNS double precision LANGUAGE sql AS 'SELECT 1.0::float8';
+        CREATE FUNCTION evil.hacked(integer, integer) RETURNS integer LANGUAGE plpgsql AS
+          $$ BEGIN RAISE EXCEPTION 'hacked as %', current_user; END $$;
+        CREATE OPERATOR evil.+ (LEFTARG = integer, RIGHTARG = integer, FUNCTION = evil.hacked);
+        CREATE FUNCTION evil.plus(bigint, integer) RETURNS bigint LANGUAGE plpgsql AS
+          $$ BEGIN RAISE EXCEPTION 'hacked as %', current_user; END $$;
+        CREATE OPERATOR evil.+ (LEFTARG = bigint, RIGHTARG = integer, FUNCTION = evil.plus);
+        CREATE FUNCTION evil.current_setting(text, boolean) RETURNS text LANGUAGE sql AS 'SELECT ''on''';
+        CREATE FUNCTION evil.pg_trigger_depth() RETURNS integer LANGUAGE sql AS 'SELECT 0';
+        CREATE FUNCTION evil.has_schema_privilege(text, text) RETURNS boolean LANGUAGE sql AS 'SELECT true';
+        """, role="tm_app")
+    a.sql("SET search_path = evil, pg_catalog, public; CREATE TEMP TABLE log_1(k1 integer, stamp bigint);"
+          "INSERT INTO item VALUES (1, 'x', 1); UPDATE item SET n = 2; ", role="tm_app")
+    lab.sync()
+    require_equal(b.dump("item"), [("1", "x", "2")], "rows")
+    require(int(a.value("SELECT changed_at_us FROM tidemark.version_1")) > 1_600_000_000_000_000, "the time of the change")
+
+
+PARTITIONED = """
+    CREATE TABLE event(region text, id integer, n integer, PRIMARY KEY (region, id)) PARTITION BY LIST (region);
+    CREATE TABLE event_north PARTITION OF event FOR VALUES IN ('north');
+    CREATE TABLE event_south (n integer, id integer NOT NULL, region text NOT NULL);
+    ALTER TABLE event ATTACH PARTITION event_south FOR VALUES IN ('south');
+"""
+
+
+@test
+def test_p6_partitions_and_rows_that_move_between_them(lab):
+    a, b = pg_pair(lab, PARTITIONED, max_deletes="100%")
+    a.sql("""INSERT INTO event SELECT 'north', i, i FROM generate_series(1, 10) i;
+        INSERT INTO event_south(region, id, n) SELECT 'south', i, i FROM generate_series(1, 10) i;
+        COPY event_south(region, id, n) FROM stdin;\nsouth\t11\t11\n\\.
+        COPY event(region, id, n) FROM stdin;\nnorth\t12\t12\n\\.\n""")
+    lab.sync()
+    require_same("event", a, b, "region, id")
+    a.sql("UPDATE event SET region = 'south', id = id + 100 WHERE region = 'north' AND id <= 3;"
+          "UPDATE event_south SET n = -1 WHERE id = 5; DELETE FROM event_north WHERE id = 9; DELETE FROM event WHERE id = 8;")
+    lab.sync()
+    require_same("event", a, b, "region, id")
+    require_equal(a.value("SELECT count(*) FROM event_south WHERE id > 100"), "3", "rows that moved")
+    a.sql("TRUNCATE event_north")
+    lab.sync()
+    require_same("event", a, b, "region, id")
+    # A partition that is attached later brings its rows and writes.
+    for node in (a, b):
+        node.sql("CREATE TABLE event_west(region text NOT NULL, id integer NOT NULL, n integer)")
+    a.sql("INSERT INTO event_west VALUES ('west', 1, 1)")
+    for node in (a, b):
+        node.sql("ALTER TABLE event ATTACH PARTITION event_west FOR VALUES IN ('west')")
+    a.sql("INSERT INTO event_west VALUES ('west', 2, 2)")
+    lab.sync()
+    lab.sync()
+    require_same("event", a, b, "region, id")
+    b.sql("INSERT INTO event_west VALUES ('west', 3, 3); UPDATE event SET n = 100 WHERE region = 'west' AND id = 1;")
+    lab.sync()
+    require_same("event", a, b, "region, id")
+    lab.verify()
+
+
+@test
+def test_p6_every_kind_of_statement_is_captured(lab):
+    schema = ITEM + ("CREATE TABLE part(id integer PRIMARY KEY, item integer REFERENCES item ON DELETE CASCADE ON UPDATE CASCADE);"
+                     "CREATE VIEW shown AS SELECT id, name, n FROM item;"
+                     "CREATE TABLE source(id integer PRIMARY KEY, n integer);"
+                     "CREATE RULE redirect AS ON INSERT TO source WHERE NEW.id > 1000 DO INSTEAD INSERT INTO item VALUES (NEW.id, 'by a rule', NEW.n);"
+                     "INSERT INTO item SELECT i, 'r', i FROM generate_series(1, 20) i; INSERT INTO part SELECT i, i FROM generate_series(1, 20) i;")
+    a, b = pg_pair(lab, schema, max_deletes="100%")
+    statements = [
+        "INSERT INTO item VALUES (1, 'upsert', 1), (100, 'upsert', 1) ON CONFLICT (id) DO UPDATE SET name = excluded.name",
+        "MERGE INTO item USING (VALUES (2, 22), (101, 23)) AS s(id, n) ON item.id = s.id WHEN MATCHED THEN UPDATE SET n = s.n WHEN NOT MATCHED THEN INSERT VALUES (s.id, 'merged', s.n)",
+        "MERGE INTO item USING (VALUES (3)) AS s(id) ON item.id = s.id WHEN MATCHED THEN DELETE",
+        "WITH gone AS (DELETE FROM item WHERE id = 4 RETURNING *) INSERT INTO item SELECT id + 200, name, n FROM gone",
+        "UPDATE item SET id = 300 WHERE id = 5",
+        "UPDATE item SET id = id + 1000",
+        "UPDATE item SET id = CASE id WHEN 1006 THEN 1007 + 5000 ELSE id END",
+        "UPDATE shown SET name = 'by a view' WHERE id = 1008",
+        "INSERT INTO source VALUES (1, 1), (2001, 2)",
+        "DO $$ BEGIN FOR i IN 3000..3010 LOOP INSERT INTO item VALUES (i, 'loop', i); END LOOP; END $$",
+        "COPY item FROM stdin;\n4000\tcopied\t1\n4001\tcopied\t2\n\\.\n",
+        "DELETE FROM item WHERE id % 2 = 0",
+    ]
+    for statement in statements:
+        a.sql(statement)
+        lab.sync()
+        for table in ("item", "part", "source"):
+            require_same(table, a, b)
+    lab.verify()
+    moved = lab.sync().documents[-1]["changed"]
+    require_equal(moved, 0, "a second session moves nothing")
+
+
+@test
+def test_p7_p17_a_session_under_heavy_writing_ends_and_loses_nothing(lab):
+    a, b = pg_pair(lab, ITEM + "INSERT INTO item SELECT i, 'r', 0 FROM generate_series(1, 30) i;")
+    stop, writes, failures = threading.Event(), {}, []
+
+    def write(node, which):
+        session = node.session()
+        count = 0
+        try:
+            while not stop.is_set():
+                session.run("UPDATE item SET n = n + 1, name = '%s%d' WHERE id = %d" % (which, count, 1 + count % 30))
+                count += 1
+        except RuntimeError as error:
+            failures.append(str(error))
+        session.close()
+        writes[which] = count
+
+    threads = [threading.Thread(target=write, args=(node, which)) for node, which in
+               ((a, "a"), (b, "b"), (b, "c"))]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(8):
+            lab.sync(timeout=60)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    require_equal(failures, [], "failed statements of applications")
+    require(min(writes.values()) > 50, "applications wrote %r" % writes)
+    lab.sync()
+    lab.sync()
+    require_same("item", a, b)
+    lab.verify()
+    lab.note("%r writes" % writes)
+
+
+@test
+def test_p8_deferrable_constraints(lab):
+    a, b = pg_pair(lab, "CREATE TABLE item(id integer PRIMARY KEY DEFERRABLE INITIALLY DEFERRED, code text UNIQUE DEFERRABLE, n integer);")
+    a.sql("INSERT INTO item VALUES (1, 'a', 1), (2, 'b', 2), (3, 'c', 3)")
+    lab.sync()
+    a.sql("UPDATE item SET code = CASE code WHEN 'a' THEN 'b' WHEN 'b' THEN 'c' ELSE 'a' END; UPDATE item SET n = 10 WHERE id = 1;")
+    lab.sync()
+    require_same("item", a, b)
+    a.sql("BEGIN; UPDATE item SET id = 4 - id; COMMIT;")
+    lab.sync()
+    require_same("item", a, b)
+
+
+@test
+def test_p9_long_and_odd_names(lab):
+    long_a, long_b = "x" * 62 + "a", "x" * 62 + "b"
+    schema = "".join('CREATE TABLE "%s"(id integer PRIMARY KEY, v text);' % n for n in (long_a, long_b, "Mixed Case", "select", "a.b", 'quo"ted'.replace('"', '""'), "100%", "it's"))
+    schema += 'CREATE SCHEMA a; CREATE TABLE a.b(id integer PRIMARY KEY, "Order By" text); CREATE SCHEMA "S.x"; CREATE TABLE "S.x".b(id integer PRIMARY KEY);'
+    a, b = pg_pair(lab, schema, max_deletes="100%")
+    names = ['"%s"' % n for n in (long_a, long_b, "Mixed Case", "select", "a.b", 'quo""ted', "100%", "it's")] + ["a.b", '"S.x".b']
+    for i, name in enumerate(names):
+        a.sql("INSERT INTO %s(id) VALUES (%d), (%d)" % (name, i, i + 100))
+    lab.sync()
+    for name in names:
+        require_same(name, a, b)
+    for name in names:
+        b.sql("UPDATE %s SET id = id + 1; TRUNCATE %s CASCADE; INSERT INTO %s(id) VALUES (7);" % (name, name, name))
+    lab.sync()
+    for name in names:
+        require_same(name, a, b)
+        require_equal(a.rows("SELECT id FROM %s" % name), [("7",)], "rows of " + name)
+
+
+@test
+def test_p10_a_thousand_columns(lab):
+    schema = "CREATE TABLE wide(id integer PRIMARY KEY, %s);" % ", ".join("c%d integer" % i for i in range(1, 1200))
+    a, b = pg_pair(lab, schema)
+    a.sql("INSERT INTO wide(id, c1, c1199) VALUES (1, 2, 3); INSERT INTO wide(id) VALUES (2);")
+    lab.sync()
+    a.sql("UPDATE wide SET c600 = 5")
+    lab.sync()
+    require_same("wide", a, b)
+
+
+@test
+def test_p11_what_postgresql_cannot_hold_waits(lab):
+    a = PgNode(lab, "a", "CREATE TABLE item(id bigint PRIMARY KEY, name text, n integer);")
+    b = lab.node("b", "CREATE TABLE item(id INTEGER PRIMARY KEY, name TEXT, n INTEGER);")
+    lab.job("ab", [a, b])
+    lab.activate()
+    b.sql("INSERT INTO item VALUES (1, 'good', 1), (2, 'nul' || char(0), 2), (3, CAST(x'ff41' AS TEXT), 3), (4, x'00', 4),"
+          "(5, 'text', 'in an integer'), (6, 'big', 3000000000), (7, 'real', 1.5), (8, 'good too', 8)")
+    result = lab.sync(code=3)
+    require_equal(a.rows("SELECT id FROM item ORDER BY id"), [("1",), ("8",)], "rows that fit")
+    waiting = {w["key"]: w["reason"] for w in result.documents[0]["pulls"][1]["quarantine"]}
+    require_equal(sorted(waiting), ["2", "3", "4", "5", "6", "7"], "rows that wait")
+    require("NUL" in waiting["2"] and "UTF-8" in waiting["3"], "reasons %r" % waiting)
+    b.sql("UPDATE item SET name = 'mended', n = 1 WHERE id BETWEEN 2 AND 7")
+    lab.sync()
+    lab.verify()
+    require_equal(a.value("SELECT count(*) FROM item WHERE name = 'mended'"), "6", "rows that fit now")
+
+
+@test
+def test_p13_prepared_transactions_hold_up_nobody(lab):
+    a, b = pg_pair(lab, ITEM)
+    a.sql("BEGIN; INSERT INTO item VALUES (1, 'prepared', 1); PREPARE TRANSACTION 'p_%s';" % a.database)
+    old = a.session()
+    old.run("BEGIN ISOLATION LEVEL REPEATABLE READ")
+    old.run("SELECT count(*) FROM item")
+    a.sql("INSERT INTO item VALUES (2, 'now', 2)")
+    lab.sync()
+    require_equal(b.rows("SELECT id FROM item"), [("2",)], "what was committed")
+    a.sql("COMMIT PREPARED 'p_%s'" % a.database)
+    old.run("INSERT INTO item VALUES (3, 'days later', 3)")
+    lab.sync()
+    old.run("COMMIT")
+    old.close()
+    lab.sync()
+    require_same("item", a, b)
+    require_equal(len(b.dump("item")), 3, "rows")
+
+
+@test
+def test_p14_hidden_rows_are_not_deleted_rows(lab):
+    schema = ITEM + "INSERT INTO item SELECT i, 'r', i FROM generate_series(1, 10) i;"
+    a, b = [PgNode(lab, n, schema, role="tm_session", owner="tm_owner") for n in "ab"]
+    lab.job("ab", [a, b], max_deletes="100%")
+    lab.activate()
+    lab.sync()
+    a.sql("ALTER TABLE item ENABLE ROW LEVEL SECURITY; CREATE POLICY few ON item USING (id < 3); UPDATE item SET n = 0;")
+    result = lab.sync(code=8)
+    result.require_told("row-level security", "item")
+    require_equal(b.value("SELECT count(*) FROM item"), "10", "rows on b")
+    lab.run("check", code=8).require_told("row-level security", "item", "tm_session")
+    a.sql("ALTER TABLE item DISABLE ROW LEVEL SECURITY")
+    lab.sync()
+    require_same("item", a, b)
+
+
+@test
+def test_p15_what_cannot_take_part_is_refused_by_name(lab):
+    schema = ITEM + """
+        CREATE TABLE keyless(v text);
+        CREATE UNLOGGED TABLE volatile(id integer PRIMARY KEY);
+        CREATE TABLE base(id integer PRIMARY KEY); CREATE TABLE derived(extra text) INHERITS (base);
+        CREATE TABLE local_type(id integer PRIMARY KEY, r regclass);
+        CREATE TABLE odd_key(k jsonb PRIMARY KEY);
+        CREATE TABLE loose_key(k numeric PRIMARY KEY);
+    """
+    a, b = PgNode(lab, "a", schema), PgNode(lab, "b", schema)
+    lab.job("ab", [a, b])
+    lab.activate()
+    told = lab.run("check")
+    for words in (("keyless", "no primary key"), ("volatile", "unlogged"), ("derived", "inherits"), ("local_type", "regclass"),
+                  ("odd_key", "jsonb"), ("loose_key", "numeric")):
+        told.require_told(*words)
+    lab.sync()
+    lab.jobs["ab"][0]["tables"] = ["keyless"]
+    lab.activate(code=8).require_told("keyless", "no primary key")
+
+
+@test
+def test_p16_a_killed_backend_leaves_nothing_half_done(lab):
+    a, b = pg_pair(lab, ITEM + "INSERT INTO item SELECT i, 'r', 0 FROM generate_series(1, 20000) i;")
+    killed = 0
+    for round_ in range(12):
+        a.sql("UPDATE item SET n = n + 1, name = 'a%d' WHERE id %% 2 = 0" % round_)
+        b.sql("UPDATE item SET n = n + 1, name = 'b%d' WHERE id %% 2 = 1" % round_)
+        process = lab.start("sync")
+        time.sleep(lab.rng.uniform(0.01, 0.25))
+        node = lab.rng.choice((a, b))
+        node.server.sql("postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tidemark' "
+                        "AND datname = '%s'" % node.database, role="postgres")
+        out, _ = process.communicate(timeout=60)
+        require(process.returncode in (0, 1, 5), "exit %d: %s" % (process.returncode, out))
+        killed += process.returncode != 0
+    lab.sync()
+    require_same("item", a, b)
+    lab.verify()
+    lab.note("%d of 12 were cut off" % killed)
+    require(killed > 0, "no session was cut off")
+
+
+@test
+def test_p18_a_server_that_crashes_around_a_commit(lab):
+    server = PrivateServer()
+    try:
+        schema = ITEM + "INSERT INTO item SELECT i, 'r', 0 FROM generate_series(1, 5000) i;"
+        a, b = PgNode(lab, "a", schema, server=server), PgNode(lab, "b", schema, server=server)
+        lab.job("ab", [a, b])
+        lab.activate()
+        lab.sync()
+        broken = 0
+        for round_ in range(6):
+            a.sql("UPDATE item SET n = n + 1, name = 'a%d' WHERE id <= 2500" % round_)
+            b.sql("UPDATE item SET n = n + 1, name = 'b%d' WHERE id > 2500" % round_)
+            process = lab.start("sync")
+            time.sleep(lab.rng.uniform(0.02, 0.2))
+            server.restart()
+            process.communicate(timeout=60)
+            broken += process.returncode != 0
+            require(process.returncode in (0, 1, 5), "exit %d" % process.returncode)
+            lab.sync()
+            require_same("item", a, b)
+            require_equal(b.value("SELECT count(*) FROM item WHERE n = %d" % (round_ + 1)), "5000", "changes that arrived once")
+            require_equal(lab.sync().documents[-1]["changed"], 0, "a second session moves nothing")
+        lab.note("%d of 6 sessions were broken" % broken)
+    finally:
+        server.close()
+
+
+@test
+def test_a_killed_session_leaves_nothing_half_done(lab):
+    a, b = pg_pair(lab, ITEM + "INSERT INTO item SELECT i, 'r', 0 FROM generate_series(1, 20000) i;")
+    killed = 0
+    for round_ in range(15):
+        a.sql("UPDATE item SET n = n + 1, name = 'a%d' WHERE id %% 3 = 0" % round_)
+        b.sql("DELETE FROM item WHERE id = %d; INSERT INTO item VALUES (%d, 'new', 0);" % (round_ * 7 + 1, 30000 + round_))
+        process = lab.start("sync")
+        time.sleep(lab.rng.uniform(0.005, 0.2))
+        process.kill()
+        process.communicate()
+        killed += process.returncode != 0
+    for _ in range(50):  # the server notices a dead client when it next speaks to it
+        if lab.sync(code=(0, 6)).code == 0:
+            break
+        time.sleep(0.1)
+    require_same("item", a, b)
+    lab.verify()
+    lab.note("%d of 15 were killed" % killed)
+
+
+@test
+def test_ten_branches_at_once_against_one_hub(lab):
+    hub = PgNode(lab, "hub", ITEM + "INSERT INTO item SELECT i, 'r', 0 FROM generate_series(1, 500) i;")
+    branches = []
+    for i in range(10):
+        branches.append(lab.node("b%d" % i, "CREATE TABLE item(id INTEGER PRIMARY KEY, name TEXT, n INTEGER);"))
+        lab.job("j%d" % i, [hub, branches[-1]])
+    lab.activate()
+    for round_ in range(3):
+        for i, branch in enumerate(branches):
+            branch.sql("INSERT INTO item VALUES (%d, 'b%d', %d); UPDATE item SET name = 'changed by %d' WHERE id = %d;" % (
+                10000 + i * 100 + round_, i, round_, i, 1 + i))
+        hub.sql("UPDATE item SET n = n + 1 WHERE id BETWEEN 200 AND 260")
+        processes = [lab.start("sync", "j%d" % i) for i in range(10)]
+        for process in processes:
+            out, err = process.communicate(timeout=120)
+            require_equal(process.returncode, 0, "exit of a session among ten: %s%s" % (out.decode(), err.decode()))
+    lab.sync()
+    lab.sync()
+    lab.verify()
+    expected = [tuple(row) for row in hub.rows("SELECT id, name, n FROM item ORDER BY id")]
+    for branch in branches:
+        require_equal([tuple(str(v) for v in row) for row in branch.rows("SELECT id, name, n FROM item ORDER BY id")], expected,
+                      branch.name)
+
+
+@test
+def test_a_reader_of_a_backup_never_sees_half_a_transaction(lab):
+    schema = ITEM + "INSERT INTO item SELECT i, 'r', 100 FROM generate_series(1, 50) i;"
+    a, b = PgNode(lab, "a", schema), PgNode(lab, "b", schema)
+    lab.job("ab", [a, b], mode="backup")
+    lab.activate()
+    lab.sync()
+    stop, sums, moved = threading.Event(), set(), [0]
+
+    def move():
+        session = a.session()
+        while not stop.is_set():
+            x, y = moved[0] % 50 + 1, moved[0] * 7 % 50 + 1
+            session.run("BEGIN")
+            session.run("UPDATE item SET n = n - 1 WHERE id = %d" % x)
+            session.run("UPDATE item SET n = n + 1 WHERE id = %d" % y)
+            session.run("COMMIT")
+            moved[0] += 1
+        session.close()
+
+    def watch():
+        session = b.session()
+        while not stop.is_set():
+            sums.add(session.run("SELECT sum(n) FROM item"))
+        session.close()
+
+    threads = [threading.Thread(target=move), threading.Thread(target=watch)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(15):
+            lab.sync()
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    lab.sync()
+    require_same("item", a, b)
+    require_equal(sums, {"5000"}, "sums that the reader saw")
+    require(moved[0] > 50, "only %d transactions" % moved[0])
+
+
+@test
+def test_chinook_like_rows_adopt_each_other(lab):
+    """Equal rows are not copied; what differs is told."""
+    a = PgNode(lab, "a", "CREATE TABLE track(id integer PRIMARY KEY, name varchar(200) NOT NULL, price numeric(10,2), added timestamp, live boolean);"
+               "INSERT INTO track SELECT i, 'Track ' || i, i * 0.01, timestamp '2024-01-01' + i * interval '1 minute', i % 2 = 0 FROM generate_series(1, 1000) i;")
+    b = lab.node("b", "CREATE TABLE track(id INTEGER PRIMARY KEY, name NVARCHAR(200) NOT NULL, price NUMERIC(10,2), added DATETIME, live BOOLEAN);"
+                 "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)"
+                 "INSERT INTO track SELECT i, 'Track ' || i, i * 0.01, datetime('2024-01-01', i || ' minutes'), i % 2 = 0 FROM n;"
+                 "UPDATE track SET name = 'other' WHERE id = 77;")
+    lab.job("ab", [a, b])
+    lab.activate()
+    summary = lab.sync().documents
+    pulls = summary[0]["pulls"]
+    require_equal(sum(p["adopted"] for p in pulls), 999, "rows adopted")
+    require_equal(sum(p["inserted"] for p in pulls), 0, "rows copied")
+    require_equal(len(lab.conflicts()), 1, "conflicts")
+    lab.verify()
+
+
+BAD = [
+    ("unreachable host", "postgresql://tm_owner@/x?host=/nonexistent", 5, ["cannot connect"]),
+    ("nobody listens", "postgresql://tm_owner@127.0.0.1:1/x", 5, ["cannot connect"]),
+    ("no such host", "postgresql://tm_owner@no-such-host.invalid/x", 5, ["cannot connect", "no-such-host.invalid"]),
+    ("bad url", "postgresql://tm_owner@/x?nonsense=1", 2, ["nonsense"]),
+    ("password in the url", "postgresql://tm_owner:secret@/x?host=/tmp", 2, ["password"]),
+]
+
+
+@test
+def test_bad_urls(lab):
+    a = PgNode(lab, "a", ITEM)
+    b = PgNode(lab, "b", ITEM)
+    lab.job("ab", [a, b])
+    for what, url, code, words in BAD + [
+            ("no such database", a.server.url("nowhere"), 5, ["nowhere", "does not exist"]),
+            ("no such role", a.server.url(a.database, "nobody"), 5, ["nobody", "does not exist"])]:
+        b.settings = lambda url=url: {"url": url}
+        for command in ("check", "activate", "sync"):
+            result = lab.run(command, code=(code, 3, 8))
+            result.require_told(*words)
+            require("secret" not in result.out + result.err, "%s: the password is told" % what)
+    require_equal(a.rows("SELECT nspname FROM pg_namespace WHERE nspname = 'tidemark'") in ([], [("tidemark",)]), True, "")
+
+
+@test
+def test_bad_states_of_a_server(lab):
+    a, b = pg_pair(lab, ITEM + "INSERT INTO item VALUES (1, 'x', 1);")
+    before = b.dump("item")
+    a.sql("INSERT INTO item VALUES (2, 'y', 2)")
+    # read-only by default
+    b.sql("ALTER DATABASE %s SET default_transaction_read_only = on" % b.database)
+    lab.sync(code=8).require_told("read-only", "default_transaction_read_only")
+    lab.run("check", code=8).require_told("default_transaction_read_only")
+    require_equal(b.dump("item"), before, "rows")
+    b.sql("SET default_transaction_read_only = off; ALTER DATABASE %s RESET default_transaction_read_only" % b.database)
+    # a lock that somebody keeps
+    lab.settings["lock_timeout"] = "1s"
+    locker = b.session()
+    locker.run("BEGIN")
+    locker.run("LOCK TABLE item IN ACCESS EXCLUSIVE MODE")
+    lab.sync(code=6).require_told("locked")
+    locker.run("ROLLBACK")
+    locker.close()
+    lab.sync()
+    require_same("item", a, b)
+    # missing privileges, one by one
+    c, d = [PgNode(lab, n, ITEM, role="tm_session", owner="tm_owner") for n in "cd"]
+    lab.job("cd", [c, d])
+    lab.activate("c", "d")
+    for privilege in ("SELECT", "INSERT", "UPDATE", "DELETE"):
+        d.sql("REVOKE %s ON item FROM tm_session" % privilege)
+        lab.run("check", "cd", code=8).require_told("item", privilege, "tm_session")
+        d.sql("GRANT %s ON item TO tm_session" % privilege)
+    d.sql("REVOKE ALL ON SCHEMA tidemark FROM tm_session")
+    lab.sync("cd", code=8).require_told("permission denied", "tidemark")
+    lab.activate("d")
+    lab.sync("cd")
+
+
+@test
+def test_a_database_in_another_encoding_is_refused(lab):
+    a, b = PgNode(lab, "a", ITEM), PgNode(lab, "b")
+    b.server.sql("postgres", "CREATE DATABASE %s_latin OWNER tm_owner ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0" % b.database, role="postgres")
+    b.database += "_latin"
+    lab.job("ab", [a, b])
+    lab.run("check", code=8).require_told("LATIN1", "UTF8")
+
+
+if __name__ == "__main__":
+    raise SystemExit(run(__doc__))
