@@ -5,6 +5,7 @@
 #include <exception>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <thread>
 #include <utility>
@@ -84,7 +85,8 @@ class Pull {
     for (int attempt = 1;; ++attempt) {
       report_ = {};
       try {
-        if (attempt_once(started_at_us)) return std::move(report_);
+        if (attempt_once(started_at_us, attempt > kHopefulAttempts && !request_.dry_run))
+          return std::move(report_);
       } catch (const Collision&) {
         // A dry run's caller holds the transaction that broke.
         if (request_.dry_run || ++collisions == kCollisions) throw;
@@ -101,8 +103,9 @@ class Pull {
   }
 
  private:
-  /// False: start anew, the target's knowledge was another by the time its lock was held.
-  bool attempt_once(std::int64_t started_at_us) {
+  /// False: start anew, the target was another by the time its lock was held. `target_first` takes
+  /// that lock before the source is read, so that this cannot happen again.
+  bool attempt_once(std::int64_t started_at_us, bool target_first) {
     if (request_.mirror) number_target_changes();
     Transaction source_transaction(source_, request_.dry_run);
     open_source();
@@ -128,20 +131,29 @@ class Pull {
     // Staged first: no lock is held on the target while data travels, and none on the source while
     // the target waits for its lock.
     std::vector<std::unique_ptr<Stage>> stages(request_.target_tables.size());
+    std::optional<Transaction> target_transaction;
+    if (target_first) {
+      target_transaction.emplace(target_, request_.dry_run);
+      open_target();
+      own_changes_meanwhile_.assign(wanted_.size(), false);  // all are in what is read next
+      has_work();
+    }
     const std::vector<TableState> met = external_states();
-    for (const Reading& reading : plan_readings()) {
+    for (const Reading& reading : plan_readings(target_first)) {
       stages[reading.index] =
           target_.make_stage(request_.target_tables[reading.index].table,
                              {.whole = reading.whole, .translated = source_.traits().translated});
       fill(reading, *stages[reading.index]);
     }
     source_transaction.commit();
-    Transaction target_transaction(target_, request_.dry_run);
-    open_target();
-    if (external_states() != met) return false;
+    if (!target_first) {
+      target_transaction.emplace(target_, request_.dry_run);
+      open_target();
+      if (!still_fits(met)) return false;
+    }
     apply_all([&](std::size_t index) { return apply_stage(index, *stages[index]); });
     finish(started_at_us);
-    target_transaction.commit();
+    target_transaction->commit();
     return true;
   }
 
@@ -223,6 +235,23 @@ class Pull {
     return std::find(wanted_.begin(), wanted_.end(), true) != wanted_.end();
   }
 
+  /// What was read for the states in `met` may be applied to the target as it is now. That it
+  /// learned more from others since does no harm: what came by another way is passed over, and what
+  /// is newer is compared. Anything else would have made another reading.
+  bool still_fits(const std::vector<TableState>& met) const {
+    std::vector<TableState> now = external_states();
+    for (std::size_t i = 0; i < now.size(); ++i) {
+      if (!now[i].knowledge.covers(met[i].knowledge)) return false;
+      now[i].knowledge = met[i].knowledge;
+      if (!std::includes(now[i].baselines_seen.begin(), now[i].baselines_seen.end(),
+                         met[i].baselines_seen.begin(), met[i].baselines_seen.end())) {
+        return false;
+      }
+      now[i].baselines_seen = met[i].baselines_seen;
+    }
+    return now == met;
+  }
+
   /// The target's states without what it may change by itself meanwhile: what rows were read for.
   std::vector<TableState> external_states() const {
     std::vector<TableState> states;
@@ -280,9 +309,10 @@ class Pull {
     return reading;
   }
 
-  std::vector<Reading> plan_readings() {
-    if (!request_.dry_run) target_.begin_read();
-    const Transaction target_transaction(target_, request_.dry_run);
+  std::vector<Reading> plan_readings(bool in_transaction) {
+    in_transaction |= request_.dry_run;
+    if (!in_transaction) target_.begin_read();
+    const Transaction target_transaction(target_, in_transaction);
     std::vector<Reading> readings;
     for (std::size_t i = 0; i < wanted_.size(); ++i) {
       if (wanted_[i]) readings.push_back(plan_reading(i));

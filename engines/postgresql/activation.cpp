@@ -48,6 +48,11 @@ struct KeyReading {
   std::string alias;
 };
 
+/// What the capture function calls a column by its position: a name that no application gives.
+std::string position_name(std::size_t ordinal) {
+  return "\"tidemark column " + std::to_string(ordinal) + "\"";
+}
+
 KeyReading read_key(const TableSpec& spec, const CatalogTable& table) {
   KeyReading reading;
   const bool by_name = table.is_partitioned;
@@ -57,12 +62,12 @@ KeyReading read_key(const TableSpec& spec, const CatalogTable& table) {
     const std::size_t ordinal = table.columns.at(name).ordinal;
     last = std::max(last, ordinal);
     if (!reading.keys.empty()) reading.keys += ", ";
-    reading.keys += by_name ? quoted_name(name) : "r.c" + std::to_string(ordinal);
+    reading.keys += by_name ? quoted_name(name) : "r." + position_name(ordinal);
   }
   if (by_name) return reading;
   reading.alias = " AS r(";
   for (std::size_t i = 1; i <= last; ++i) {
-    reading.alias += (i > 1 ? ", c" : "c") + std::to_string(i);
+    reading.alias += (i > 1 ? ", " : "") + position_name(i);
   }
   reading.alias += ")";
   return reading;

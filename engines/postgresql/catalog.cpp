@@ -15,7 +15,7 @@ constexpr char kTables[] = R"(
 SELECT c.oid::text, n.nspname::text, c.relname::text, c.relkind = 'p', c.relpersistence = 'u',
        EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE NOT c.relispartition
                AND (i.inhrelid = c.oid OR (i.inhparent = c.oid AND c.relkind <> 'p'))),
-       c.reloftype <> 0
+       EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.ev_type <> '1')
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND NOT c.relispartition
   AND n.nspname NOT LIKE 'pg\_%' AND n.nspname NOT IN ('information_schema', 'tidemark')
@@ -198,6 +198,9 @@ class Reader {
         table.spec.refusal =
             "inherits from another table or is inherited from (INHERITS): its rows would count "
             "twice";
+      }
+      if (rows.boolean(i, 6)) {
+        table.spec.refusal = "has rules that rewrite what is written to it, by sessions too";
       }
       positions_[table.oid] = tables_.size();
       tables_.push_back(std::move(table));

@@ -83,8 +83,7 @@ def test_p4_roles_do_with_what_activate_prints(lab):
     require_equal(a.rows("SELECT 1 FROM pg_namespace WHERE nspname = 'tidemark'"), [], "after a dry run")
     # Carried out by hand, word by word.
     a.sql(";\n".join(s.rstrip(";") for s in script) + ";")
-    require(a.value("SELECT count(*) FROM tidemark.node") == "0" or True, "")
-    a.sql("DROP TRIGGER tidemark_1_insert ON sales.bill; DROP SCHEMA tidemark CASCADE;")
+    a.sql("DROP SCHEMA tidemark CASCADE")
     lab.activate()
     a.sql("INSERT INTO sales.customer(name) SELECT 'c' || i FROM generate_series(1, 20) i;"
           "INSERT INTO sales.bill(customer, total) SELECT 1 + i % 20, i FROM generate_series(1, 100) i;")
@@ -210,7 +209,7 @@ def test_p6_every_kind_of_statement_is_captured(lab):
                      "CREATE TABLE source(id integer PRIMARY KEY, n integer);"
                      "CREATE RULE redirect AS ON INSERT TO source WHERE NEW.id > 1000 DO INSTEAD INSERT INTO item VALUES (NEW.id, 'by a rule', NEW.n);"
                      "INSERT INTO item SELECT i, 'r', i FROM generate_series(1, 20) i; INSERT INTO part SELECT i, i FROM generate_series(1, 20) i;")
-    a, b = pg_pair(lab, schema, max_deletes="100%")
+    a, b = pg_pair(lab, schema, max_deletes="100%", tables=["item", "part"])
     statements = [
         "INSERT INTO item VALUES (1, 'upsert', 1), (100, 'upsert', 1) ON CONFLICT (id) DO UPDATE SET name = excluded.name",
         "MERGE INTO item USING (VALUES (2, 22), (101, 23)) AS s(id, n) ON item.id = s.id WHEN MATCHED THEN UPDATE SET n = s.n WHEN NOT MATCHED THEN INSERT VALUES (s.id, 'merged', s.n)",
@@ -220,7 +219,7 @@ def test_p6_every_kind_of_statement_is_captured(lab):
         "UPDATE item SET id = id + 1000",
         "UPDATE item SET id = CASE id WHEN 1006 THEN 1007 + 5000 ELSE id END",
         "UPDATE shown SET name = 'by a view' WHERE id = 1008",
-        "INSERT INTO source VALUES (1, 1), (2001, 2)",
+        "INSERT INTO source VALUES (2001, 2)",
         "DO $$ BEGIN FOR i IN 3000..3010 LOOP INSERT INTO item VALUES (i, 'loop', i); END LOOP; END $$",
         "COPY item FROM stdin;\n4000\tcopied\t1\n4001\tcopied\t2\n\\.\n",
         "DELETE FROM item WHERE id % 2 = 0",
@@ -228,7 +227,7 @@ def test_p6_every_kind_of_statement_is_captured(lab):
     for statement in statements:
         a.sql(statement)
         lab.sync()
-        for table in ("item", "part", "source"):
+        for table in ("item", "part"):
             require_same(table, a, b)
     lab.verify()
     moved = lab.sync().documents[-1]["changed"]
@@ -380,6 +379,8 @@ def test_p15_what_cannot_take_part_is_refused_by_name(lab):
         CREATE TABLE base(id integer PRIMARY KEY); CREATE TABLE derived(extra text) INHERITS (base);
         CREATE TABLE local_type(id integer PRIMARY KEY, r regclass);
         CREATE TABLE odd_key(k jsonb PRIMARY KEY);
+        CREATE TABLE ruled(id integer PRIMARY KEY);
+        CREATE RULE none AS ON DELETE TO ruled DO INSTEAD NOTHING;
         CREATE TABLE loose_key(k numeric PRIMARY KEY);
     """
     a, b = PgNode(lab, "a", schema), PgNode(lab, "b", schema)
@@ -387,7 +388,7 @@ def test_p15_what_cannot_take_part_is_refused_by_name(lab):
     lab.activate()
     told = lab.run("check")
     for words in (("keyless", "no primary key"), ("volatile", "unlogged"), ("derived", "inherits"), ("local_type", "regclass"),
-                  ("odd_key", "jsonb"), ("loose_key", "numeric")):
+                  ("odd_key", "jsonb"), ("ruled", "rules"), ("loose_key", "numeric")):
         told.require_told(*words)
     lab.sync()
     lab.jobs["ab"][0]["tables"] = ["keyless"]
@@ -540,7 +541,7 @@ def test_chinook_like_rows_adopt_each_other(lab):
                "INSERT INTO track SELECT i, 'Track ' || i, i * 0.01, timestamp '2024-01-01' + i * interval '1 minute', i % 2 = 0 FROM generate_series(1, 1000) i;")
     b = lab.node("b", "CREATE TABLE track(id INTEGER PRIMARY KEY, name NVARCHAR(200) NOT NULL, price NUMERIC(10,2), added DATETIME, live BOOLEAN);"
                  "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)"
-                 "INSERT INTO track SELECT i, 'Track ' || i, i * 0.01, datetime('2024-01-01', i || ' minutes'), i % 2 = 0 FROM n;"
+                 "INSERT INTO track SELECT i, 'Track ' || i, i / 100.0, datetime('2024-01-01', i || ' minutes'), i % 2 = 0 FROM n;"
                  "UPDATE track SET name = 'other' WHERE id = 77;")
     lab.job("ab", [a, b])
     lab.activate()
@@ -568,13 +569,12 @@ def test_bad_urls(lab):
     lab.job("ab", [a, b])
     for what, url, code, words in BAD + [
             ("no such database", a.server.url("nowhere"), 5, ["nowhere", "does not exist"]),
-            ("no such role", a.server.url(a.database, "nobody"), 5, ["nobody", "does not exist"])]:
+            ("no such role", b.server.url(b.database, "nobody"), 5, ["nobody", "does not exist"])]:
         b.settings = lambda url=url: {"url": url}
         for command in ("check", "activate", "sync"):
             result = lab.run(command, code=(code, 3, 8))
             result.require_told(*words)
             require("secret" not in result.out + result.err, "%s: the password is told" % what)
-    require_equal(a.rows("SELECT nspname FROM pg_namespace WHERE nspname = 'tidemark'") in ([], [("tidemark",)]), True, "")
 
 
 @test
