@@ -31,6 +31,8 @@ HarvestCounts PostgresqlNode::harvest(const ActiveTable& table, TableState& stat
   const std::int64_t origin = origins_.number(state.origin);
   const std::int64_t sequence = state.sequence();
   const std::string version = sql->version();
+  // The key of a row that is there is not NULL.
+  const std::string present = "t." + sql->name(table.spec.key.front());
   std::string version_is_touched;
   for (std::size_t i = 1; i <= table.spec.key.size(); ++i) {
     const std::string column = "k" + std::to_string(i);
@@ -47,11 +49,10 @@ HarvestCounts PostgresqlNode::harvest(const ActiveTable& table, TableState& stat
           ", CASE WHEN v.sequence IS NULL THEN greatest(f.changed_at_us, $3::bigint) ELSE "
           "greatest(f.changed_at_us, v.changed_at_us + 1) END, $1::integer, $2::bigint + "
           "row_number() OVER (ORDER BY " +
-          sql->control_key("f.") +
-          "), CASE WHEN t.touched IS NULL THEN 1 WHEN f.inserted OR (v.origin = $1::integer AND "
-          "v.flags = 2) THEN 2 ELSE 0 END FROM folded f LEFT JOIN (SELECT *, true AS touched "
-          "FROM " +
-          sql->table() + ") t ON " + sql->key_is_control("t.", "f.") + " LEFT JOIN " + version +
+          sql->control_key("f.") + "), CASE WHEN " + present +
+          " IS NULL THEN 1 WHEN f.inserted OR (v.origin = $1::integer AND "
+          "v.flags = 2) THEN 2 ELSE 0 END FROM folded f LEFT JOIN " +
+          sql->table() + " t ON " + sql->key_is_control("t.", "f.") + " LEFT JOIN " + version +
           " v ON " + version_is_touched + " ORDER BY " + sql->control_key("f.") + " ON CONFLICT (" +
           key +
           ") DO UPDATE SET changed_at_us = excluded.changed_at_us, origin = excluded.origin, "

@@ -41,10 +41,9 @@ LocalRow PostgresqlNode::find(const ActiveTable& table, RowView key) {
     parameters.push_back(std::move(part.text));
   }
   const Rows rows = connection_.run_prepared(
-      "SELECT v.changed_at_us, v.origin, v.sequence, v.flags, t.touched, " + sql->output("t.") +
+      "SELECT v.changed_at_us, v.origin, v.sequence, v.flags, " + sql->output("t.") +
           " FROM (SELECT 1) AS one LEFT JOIN (SELECT * FROM " + sql->version() + " AS v WHERE " +
-          sql->control_key_is("v.", 1) +
-          ") AS v ON true LEFT JOIN (SELECT *, true AS touched FROM " + sql->table() +
+          sql->control_key_is("v.", 1) + ") AS v ON true LEFT JOIN (SELECT * FROM " + sql->table() +
           " AS t WHERE " + sql->key_is("t.", 1) + ") AS t ON true",
       parameters);
   if (!rows.is_null(0, 0)) {
@@ -53,10 +52,11 @@ LocalRow PostgresqlNode::find(const ActiveTable& table, RowView key) {
                             .sequence = rows.integer(0, 2),
                             .inserted = (rows.integer(0, 3) & kInsertedFlag) != 0};
   }
-  found.present = !rows.is_null(0, 4);
+  // A row that was found has a key.
+  found.present = !rows.is_null(0, 4 + static_cast<int>(table.spec.key.front()));
   if (!found.present) return found;
   for (std::size_t i = 0; i < table.spec.columns.size(); ++i) {
-    const int column = 5 + static_cast<int>(i);
+    const int column = 4 + static_cast<int>(i);
     found.row.emplace_back(rows.is_null(0, column) ? ValueView::of_null()
                                                    : sql->decode(i, rows.bytes(0, column)));
   }
