@@ -9,6 +9,7 @@ Roles, none of them a superuser: tm_owner owns the databases, tm_session runs se
 import glob
 import os
 import pwd
+import select
 import shutil
 import signal
 import subprocess
@@ -126,19 +127,33 @@ class Session:
     def __init__(self, server, database, role):
         command = [argument for argument in server.psql(database, role) if argument not in ("-v", "ON_ERROR_STOP=1")]
         self.process = subprocess.Popen([*command, "-A", "-t"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        stderr=subprocess.STDOUT, text=True)
+                                        stderr=subprocess.STDOUT)
+        self.lines, self.rest = [], ""
 
     def send(self, statement):
-        self.process.stdin.write(f"{statement};\n\\echo {self.END}\n")
+        self.process.stdin.write(f"{statement};\n\\echo {self.END}\n".encode())
         self.process.stdin.flush()
 
+    def ready(self):
+        """Whether answer() would return at once."""
+        while self.END not in self.lines and select.select([self.process.stdout], [], [], 0)[0]:
+            self._read()
+        return self.END in self.lines
+
+    def _read(self):
+        data = os.read(self.process.stdout.fileno(), 65536)
+        if not data:
+            raise RuntimeError("psql ended: " + "\n".join(self.lines))
+        text = self.rest + data.decode()
+        *lines, self.rest = text.split("\n")
+        self.lines += lines
+
     def answer(self):
-        lines = []
-        for line in self.process.stdout:
-            if line.rstrip("\n") == self.END:
-                return "\n".join(lines)
-            lines.append(line.rstrip("\n"))
-        raise RuntimeError("psql ended: " + "\n".join(lines))
+        while self.END not in self.lines:
+            self._read()
+        end = self.lines.index(self.END)
+        lines, self.lines = self.lines[:end], self.lines[end + 1:]
+        return "\n".join(lines)
 
     def run(self, statement):
         self.send(statement)
