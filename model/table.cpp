@@ -142,7 +142,8 @@ std::string_view family(const ColumnSpec& column) {
       return "integer";
     case Form::text:
     case Form::bounded_text:
-      return column.declared_type.starts_with("character(") ? column.declared_type : "text";
+      return column.declared_type.starts_with("character(") ? std::string_view(column.declared_type)
+                                                            : "text";
     default:
       return column.declared_type;
   }
