@@ -1,5 +1,7 @@
 #include "cli/context.h"
 
+#include "engines/translating_node.h"
+
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -82,6 +84,9 @@ Node& Context::node(const std::string& name, Access access) {
                            .lock_timeout = config().lock_timeout,
                            .read_only = access == Access::read_only,
                            .role = access == Access::owner ? config().node(name).owner : ""});
+    if (const NameMap& names = config().node(name).names; !names.empty()) {
+      open.node = std::make_unique<TranslatingNode>(std::move(open.node), names);
+    }
   } catch (const Error& error) {
     open.failure = error;
     throw;

@@ -140,10 +140,19 @@ class TranslatingNode::ShownPairSink final : public PairSink {
 TranslatingNode::TranslatingNode(Node& inner, std::vector<TableSpec> peer_tables)
     : inner_(inner), peer_tables_(std::move(peer_tables)) {}
 
+TranslatingNode::TranslatingNode(std::unique_ptr<Node> inner, NameMap names)
+    : owned_(std::move(inner)), inner_(*owned_), names_(std::move(names)) {}
+
 Traits TranslatingNode::traits() const {
   Traits traits = inner_.traits();
-  traits.translated = true;
+  traits.translated |= !peer_tables_.empty();
   return traits;
+}
+
+std::vector<TableSpec> TranslatingNode::catalog() {
+  std::vector<TableSpec> tables = inner_.catalog();
+  for (TableSpec& table : tables) table = names_.agreed(table);
+  return tables;
 }
 
 std::vector<ActiveTable> TranslatingNode::active_tables() {
@@ -152,10 +161,11 @@ std::vector<ActiveTable> TranslatingNode::active_tables() {
   translations_.clear();
   for (ActiveTable& table : tables) {
     own_tables_[table.id] = table;
-    const TableSpec* peer = find_table(peer_tables_, table.spec.name);
-    if (peer == nullptr) continue;
     const bool as_activated = table.spec.shape() == table.activated_shape;
-    table.spec = shown_as(table.spec, *peer);
+    table.spec = names_.agreed(table.spec);
+    if (const TableSpec* peer = find_table(peer_tables_, table.spec.name)) {
+      table.spec = shown_as(table.spec, *peer);
+    }
     if (as_activated) table.activated_shape = table.spec.shape();
   }
   return tables;
@@ -171,7 +181,7 @@ TranslatingNode::Translation& TranslatingNode::translation(const ActiveTable& ta
     return translation(table);
   }
   ActiveTable own = found->second;
-  own.spec = aligned(own.spec, table.spec);
+  own.spec = names_.own(aligned(names_.agreed(own.spec), table.spec));
   return *(translations_[table.id] = std::make_unique<Translation>(std::move(own), table.spec));
 }
 

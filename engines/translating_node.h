@@ -1,7 +1,7 @@
-// TranslatingNode shows a node to a peer of another product: its tables as the peer declares them,
-// its rows in the forms that the peer's columns have. What comes from the peer is turned back
-// before it is stored. The engines know nothing of each other; a session wraps one of its nodes in
-// this.
+// TranslatingNode shows a node as others want to see it: under the names that all agree on, and to
+// a peer of another product with the types that the peer declares, its rows in the forms that the
+// peer's columns have. What comes from the peer is turned back before it is stored. The engines
+// know nothing of each other; whoever opens a node, or lets it meet another, wraps it in this.
 #pragma once
 
 #include <map>
@@ -11,6 +11,7 @@
 
 #include "engines/engine.h"
 #include "model/exchange.h"
+#include "model/name_map.h"
 
 namespace tidemark {
 
@@ -19,12 +20,14 @@ class TranslatingNode final : public Node {
   /// `inner` must outlive this. `peer_tables` are the tables of the peer, by the names of which
   /// those of `inner` are found.
   TranslatingNode(Node& inner, std::vector<TableSpec> peer_tables);
+  /// The same types under other names.
+  TranslatingNode(std::unique_ptr<Node> inner, NameMap names);
 
   const std::string& name() const override { return inner_.name(); }
   Traits traits() const override;
   std::int64_t clock_us() override { return inner_.clock_us(); }
   std::optional<Identity> identity() override { return inner_.identity(); }
-  std::vector<TableSpec> catalog() override { return inner_.catalog(); }
+  std::vector<TableSpec> catalog() override;
   std::vector<Concern> concerns() override { return inner_.concerns(); }
   std::unique_ptr<PairLock> try_lock_pair(const NodeId& peer) override {
     return inner_.try_lock_pair(peer);
@@ -41,9 +44,9 @@ class TranslatingNode final : public Node {
     inner_.create_control_tables(identity);
   }
   void set_identity(const Identity& identity) override { inner_.set_identity(identity); }
-  void create_table(const TableSpec& like) override { inner_.create_table(like); }
+  void create_table(const TableSpec& like) override { inner_.create_table(names_.own(like)); }
   void install_capture(const TableSpec& table, const BaselineId& baseline) override {
-    inner_.install_capture(table, baseline);
+    inner_.install_capture(names_.own(table), baseline);
   }
   void repair_capture(const ActiveTable& table) override { inner_.repair_capture(own(table)); }
   void remove_capture(const ActiveTable& table) override { inner_.remove_capture(own(table)); }
@@ -147,7 +150,9 @@ class TranslatingNode final : public Node {
   Translation& translation(const ActiveTable& table);
   const ActiveTable& own(const ActiveTable& table) { return translation(table).own; }
 
+  const std::unique_ptr<Node> owned_;
   Node& inner_;
+  const NameMap names_;
   const std::vector<TableSpec> peer_tables_;
   std::map<std::int64_t, ActiveTable> own_tables_;  // as the inner node orders their columns
   std::map<std::int64_t, std::unique_ptr<Translation>> translations_;

@@ -31,7 +31,7 @@ constexpr std::uintmax_t kMaxFileBytes = 4 << 20;
 constexpr std::chrono::hours kMaxDuration = std::chrono::days(36500);
 
 const std::vector<std::string> kTopKeys = {"job", "lock_timeout", "node", "tombstone_retention"};
-const std::vector<std::string> kNodeKeys = {"owner", "url"};
+const std::vector<std::string> kNodeKeys = {"names", "owner", "url"};
 const std::vector<std::string> kJobKeys = {"conflict",    "exclude", "max_clock_skew",
                                            "max_deletes", "mode",    "nodes",
                                            "schedule",    "table",   "tables"};
@@ -326,6 +326,10 @@ class Reader {
         if (const auto owner = read_string(value, "owner", "shop_owner")) node.owner = *owner;
         continue;
       }
+      if (key.str() == "names") {
+        read_names(key, value, section, node.names);
+        continue;
+      }
       if (key.str() != "url") {
         unknown_key(key, kNodeKeys, "in " + section);
         continue;
@@ -339,6 +343,40 @@ class Reader {
                     "add for instance url = \"sqlite:" + node.name + ".db\"");
     }
     config_.nodes.push_back(std::move(node));
+  }
+
+  /// "table" = "name here", "table.column" = "name here". A column stands under its table, which is
+  /// listed too; table names with dots are told from columns by that.
+  void read_names(const toml::key& key, const toml::node& value, const std::string& section,
+                  NameMap& names) {
+    const toml::table* entries = value.as_table();
+    if (entries == nullptr) {
+      mistakes_.add(line_of(key), section + ": names must be a table, and is " + type_name(value),
+                    "write [" + section.substr(1, section.size() - 2) +
+                        ".names] and under it \"sales.customer\" = \"customer\"");
+      return;
+    }
+    std::vector<std::string> tables;
+    for (const auto& [agreed, own] : *entries) tables.emplace_back(agreed.str());
+    for (const auto& [agreed, own] : *entries) {
+      const auto text = read_string(own, std::string(agreed.str()), "customer");
+      if (!text) continue;
+      const std::string name(agreed.str());
+      std::string table;
+      for (const std::string& candidate : tables) {
+        if (candidate.size() > table.size() && name.size() > candidate.size() + 1 &&
+            name.starts_with(candidate) && name[candidate.size()] == '.') {
+          table = candidate;
+        }
+      }
+      const bool fresh = table.empty()
+                             ? names.add_table(name, *text)
+                             : names.add_column(table, name.substr(table.size() + 1), *text);
+      if (!fresh) {
+        mistakes_.add(line_of(agreed), section + ": " + in_quotes(*text) + " is named twice",
+                      "two names that all agree on cannot be one here");
+      }
+    }
   }
 
   void read_job(const toml::key& name, const toml::table& table) {

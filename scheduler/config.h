@@ -11,12 +11,14 @@
 
 #include "apply/pull.h"
 #include "model/change.h"
+#include "model/name_map.h"
 
 namespace tidemark::scheduler {
 
 struct NodeConfig {
   std::string name;
   std::string url;    // as written
+  NameMap names;      // where tables or columns are called otherwise than all agree on
   std::string owner;  // PostgreSQL: who activates; empty: whom the url names
   int line = 0;
 };

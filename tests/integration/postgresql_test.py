@@ -553,6 +553,52 @@ def test_chinook_like_rows_adopt_each_other(lab):
     lab.verify()
 
 
+NAMED = """CREATE SCHEMA sales; CREATE TABLE sales.customer(customer_id integer PRIMARY KEY, name text);
+    CREATE TABLE sales."Order"(id integer PRIMARY KEY, customer integer REFERENCES sales.customer, total numeric(10,2));
+    CREATE SCHEMA archive; CREATE TABLE archive."Order"(id integer PRIMARY KEY, customer integer, total numeric(10,2));"""
+NAMES = {"sales.customer": "Customers", "sales.customer.customer_id": "CustomerID", "sales.Order": "orders", "sales.Order.id": "OrderID"}
+
+
+def named(node, names):
+    settings = node.settings()
+    settings["names"] = names
+    node.settings = lambda: settings
+    return node
+
+
+@test
+def test_tables_and_columns_of_other_names(lab):
+    """One schema with two tables of one name, and a branch that calls tables and columns otherwise."""
+    hub = PgNode(lab, "hub", NAMED + "INSERT INTO sales.customer VALUES (1, 'first'); INSERT INTO sales.\"Order\" VALUES (1, 1, 9.90);")
+    north = named(lab.node("north", "CREATE TABLE Customers(CustomerID INTEGER PRIMARY KEY, name TEXT);"
+                           "CREATE TABLE orders(OrderID INTEGER PRIMARY KEY, customer INTEGER REFERENCES Customers, total NUMERIC(10,2));"
+                           "CREATE TABLE \"archive.Order\"(id INTEGER PRIMARY KEY, customer INTEGER, total NUMERIC(10,2));"), NAMES)
+    south = named(lab.node("south"), NAMES)
+    south.path.unlink()
+    lab.job("j", [hub, north, south], tables=["sales.*", "archive.*"], max_deletes="100%")
+    lab.run("check", code=(0, 3, 5))
+    lab.activate("--create-tables")
+    lab.sync()
+    require_equal(south.rows("SELECT OrderID, customer, total FROM orders"), [(1, 1, 9.9)], "rows of south")
+    north.sql("INSERT INTO Customers VALUES (2, 'from north'); INSERT INTO orders VALUES (2, 2, 5.25);")
+    south.sql("UPDATE Customers SET name = 'south' WHERE CustomerID = 1; DELETE FROM orders WHERE OrderID = 1;")
+    hub.sql("UPDATE sales.customer SET name = 'hub' WHERE customer_id = 1; INSERT INTO archive.\"Order\" VALUES (7, 7, 7)")
+    lab.sync()
+    lab.sync()
+    lab.verify()
+    require_equal(hub.rows("SELECT * FROM sales.\"Order\""), [("2", "2", "5.25")], "rows of the hub")
+    conflicts = lab.conflicts()
+    require_equal([c["table"] for c in conflicts], ["sales.customer"], "tables in the conflict log")
+    lab.run("conflicts", "reinstate", conflicts[0]["id"])
+    lab.sync()
+    lab.sync()
+    lab.verify()
+    require_equal(len({hub.value("SELECT name FROM sales.customer WHERE customer_id = 1"),
+                       north.value("SELECT name FROM Customers WHERE CustomerID = 1"),
+                       south.value("SELECT name FROM Customers WHERE CustomerID = 1"), "south"}), 1, "the loser that came back")
+    lab.run("deactivate", "hub", "north", "south")
+
+
 BAD = [
     ("unreachable host", "postgresql://tm_owner@/x?host=/nonexistent", 5, ["cannot connect"]),
     ("nobody listens", "postgresql://tm_owner@127.0.0.1:1/x", 5, ["cannot connect"]),

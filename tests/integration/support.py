@@ -705,6 +705,8 @@ def toml(value):
         return str(value)
     if isinstance(value, (list, tuple)):
         return "[%s]" % ", ".join(toml(v) for v in value)
+    if isinstance(value, dict):
+        return "{%s}" % ", ".join("%s = %s" % (json.dumps(k), toml(v)) for k, v in value.items())
     return json.dumps(str(value))
 
 
