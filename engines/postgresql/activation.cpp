@@ -1,5 +1,6 @@
 // Control tables and triggers: made, repaired, removed.
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "engines/postgresql/embedded_sql.h"
@@ -16,9 +17,6 @@ constexpr const char* kNodeTables[] = {
     "tidemark_knowledge",      "tidemark_forgotten", "tidemark_baseline_seen",
     "tidemark_peer_knowledge", "tidemark_session",   "tidemark_session_table",
     "tidemark_conflict",       "tidemark_quarantine"};
-
-constexpr const char* kTriggers[] = {"capture_insert", "capture_update", "capture_delete",
-                                     "capture_truncate"};
 
 std::string function_name(std::int64_t id) { return "tidemark.capture_" + std::to_string(id); }
 
@@ -71,6 +69,15 @@ KeyReading read_key(const TableSpec& spec, const CatalogTable& table) {
   }
   reading.alias += ")";
   return reading;
+}
+
+std::string key_moved(const TableSpec& spec) {
+  std::string text;
+  for (const std::size_t position : spec.key) {
+    const std::string name = quoted_name(spec.columns[position].name);
+    text += (text.empty() ? "old." : " OR old.") + name + " IS DISTINCT FROM new." + name;
+  }
+  return text;
 }
 
 std::string joined_names(const TableSpec& spec, const std::vector<std::size_t>& positions) {
@@ -191,20 +198,30 @@ void PostgresqlNode::create_tables(const CatalogTable& table, std::int64_t id) {
 void PostgresqlNode::create_triggers(const CatalogTable& table, std::int64_t id) {
   const std::string number = std::to_string(id);
   const KeyReading reading = read_key(table.spec, table);
+  std::string update = render(table.is_partitioned ? "update_and_move" : "update_or_move",
+                              {{"id", number}, {"keys", reading.keys}, {"alias", reading.alias}});
   define(render("capture_function",
                 {{"id", number},
+                 {"update", update + ";"},
                  {"keys", reading.keys},
                  {"alias", reading.alias},
                  {"truncated_keys",
                   doubled(percents_doubled(joined_names(table.spec, table.spec.key)), '\'')}}));
   define("REVOKE ALL ON FUNCTION " + function_name(id) + "() FROM PUBLIC");
-  const std::string by_others = render("by_others", {});
   std::vector<std::string> relations = table.partitions;
   relations.insert(relations.begin(), table.quoted);
   for (const std::string& relation : relations) {
-    for (const char* trigger : kTriggers) {
-      define(render(trigger, {{"id", number}, {"table", relation}, {"by_others", by_others}}));
+    const std::map<std::string, std::string> values = {{"id", number}, {"table", relation}};
+    for (const char* trigger : {"capture_insert", "capture_delete", "capture_truncate"}) {
+      define(render(trigger, values));
     }
+    std::map<std::string, std::string> update_values = values;
+    update_values["old_rows"] = table.is_partitioned ? "OLD TABLE AS old_rows " : "";
+    define(render("capture_update", update_values));
+    if (table.is_partitioned) continue;
+    std::map<std::string, std::string> move_values = values;
+    move_values["key_moved"] = key_moved(table.spec);
+    define(render("capture_move", move_values));
   }
 }
 
