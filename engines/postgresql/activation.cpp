@@ -98,6 +98,17 @@ std::string doubled(const std::string& text, char quote) {
   return result;
 }
 
+/// What encloses the body of the capture function: nothing that a name of the application holds.
+std::string dollar_quote(const TableSpec& spec) {
+  std::string names;
+  for (const std::size_t position : spec.key) names += spec.columns[position].name + "\n";
+  std::string quote = "$tidemark$";
+  for (int i = 1; names.find(quote) != std::string::npos; ++i) {
+    quote = "$tidemark_" + std::to_string(i) + "$";
+  }
+  return quote;
+}
+
 std::string percents_doubled(const std::string& text) { return doubled(text, '%'); }
 
 /// Statements for a table that was described by a node: columns, key, uniques, foreign keys to
@@ -203,6 +214,7 @@ void PostgresqlNode::create_triggers(const CatalogTable& table, std::int64_t id)
   define(render("capture_function",
                 {{"id", number},
                  {"update", update + ";"},
+                 {"quote", dollar_quote(table.spec)},
                  {"keys", reading.keys},
                  {"alias", reading.alias},
                  {"truncated_keys",

@@ -120,7 +120,6 @@ class PostgresqlNode final : public Node {
   // Rows.
   void load_catalog();
   std::shared_ptr<TableSql> sql_of(const ActiveTable& table);
-  std::optional<Version> find_version(const TableSql& sql, RowView key);
   std::optional<Refusal> refuse_altered(const TableSql& sql, const Parameters& row);
   std::optional<Refusal> write_row(const TableSql& sql, RowView key, RowView row, bool& inserted);
   void log_touch(const TableSql& sql, RowView key, std::int64_t operation);

@@ -63,18 +63,6 @@ LocalRow PostgresqlNode::find(const ActiveTable& table, RowView key) {
   return found;
 }
 
-std::optional<Version> PostgresqlNode::find_version(const TableSql& sql, RowView key) {
-  const Rows rows =
-      connection_.run_prepared("SELECT changed_at_us, origin, sequence, flags FROM " +
-                                   sql.version() + " AS v WHERE " + sql.control_key_is("v.", 1),
-                               sql.encode_key(key));
-  if (rows.empty()) return std::nullopt;
-  return Version{.changed_at_us = rows.integer(0, 0),
-                 .origin = origins_.origin(rows.integer(0, 1)),
-                 .sequence = rows.integer(0, 2),
-                 .inserted = (rows.integer(0, 3) & kInsertedFlag) != 0};
-}
-
 // The server evaluates its own index terms for the row: expressions and predicates mean exactly
 // what they mean in the index.
 std::vector<Row> PostgresqlNode::unique_rivals(const ActiveTable& table, RowView row) {

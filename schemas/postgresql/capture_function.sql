@@ -4,7 +4,7 @@
 -- asked too; and what a foreign key or somebody's trigger does because a session wrote is one level deeper
 -- and logged. (The same in the WHEN of the triggers costs an application's single-row update 8 percent.)
 CREATE FUNCTION tidemark.capture_{{id}}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
-  SET search_path = pg_catalog, pg_temp AS $tidemark$
+  SET search_path = pg_catalog, pg_temp AS {{quote}}
 DECLARE
   stamp CONSTANT bigint := (date_part('epoch', clock_timestamp()) * 1000000)::bigint * 4;
 BEGIN
@@ -23,4 +23,4 @@ BEGIN
   END IF;
   RETURN NULL;
 END
-$tidemark$;
+{{quote}};

@@ -288,12 +288,16 @@ def test_p8_deferrable_constraints(lab):
 def test_p9_long_and_odd_names(lab):
     long_a, long_b = "x" * 62 + "a", "x" * 62 + "b"
     schema = "".join('CREATE TABLE "%s"(id integer PRIMARY KEY, v text);' % n for n in (long_a, long_b, "Mixed Case", "select", "a.b", 'quo"ted'.replace('"', '""'), "100%", "it's"))
+    schema += 'CREATE TABLE "quoted"("$tidemark$" integer, "a $tidemark$ b" integer, id integer, PRIMARY KEY ("$tidemark$", "a $tidemark$ b")) PARTITION BY LIST ("$tidemark$"); CREATE TABLE quoted_1 PARTITION OF quoted DEFAULT;'
     schema += 'CREATE SCHEMA a; CREATE TABLE a.b(id integer PRIMARY KEY, "Order By" text); CREATE SCHEMA "S.x"; CREATE TABLE "S.x".b(id integer PRIMARY KEY);'
     a, b = pg_pair(lab, schema, max_deletes="100%")
     names = ['"%s"' % n for n in (long_a, long_b, "Mixed Case", "select", "a.b", 'quo""ted', "100%", "it's")] + ["a.b", '"S.x".b']
     for i, name in enumerate(names):
         a.sql("INSERT INTO %s(id) VALUES (%d), (%d)" % (name, i, i + 100))
     lab.sync()
+    a.sql('INSERT INTO quoted VALUES (1, 2, 3); TRUNCATE quoted; INSERT INTO quoted VALUES (4, 5, 6);')
+    lab.sync()
+    require_same("quoted", a, b)
     for name in names:
         require_same(name, a, b)
     for name in names:
