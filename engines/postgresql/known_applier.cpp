@@ -245,6 +245,8 @@ void KnownApplier::fill_empty_table() {
       sink_.compare(row, node_.find(table_, row.key));
       continue;
     }
+    // The tombstone of a row that cannot be here deletes nothing.
+    if (!row.present && !sql_->can_hold_key(row.key)) continue;
     const std::size_t begin = lines.size();
     bool refused = false;
     if (row.present) {

@@ -235,6 +235,13 @@ Encoded TableSql::encode_key_part(std::size_t index, const ValueView& value) con
   return encode(spec_.key[index], value);
 }
 
+bool TableSql::can_hold_key(RowView key) const {
+  for (std::size_t i = 0; i < key.size(); ++i) {
+    if (encode_key_part(i, key[i]).refusal) return false;
+  }
+  return true;
+}
+
 Parameters TableSql::encode_key(RowView key) const {
   Parameters parameters;
   for (std::size_t i = 0; i < key.size(); ++i) {

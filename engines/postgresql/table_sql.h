@@ -78,6 +78,7 @@ class TableSql {
   Encoded encode(std::size_t position, const ValueView& value) const;
   /// Of a key that came from a catalogued row; throws Error when it cannot be one of this table.
   Parameters encode_key(RowView key) const;
+  bool can_hold_key(RowView key) const;
   Encoded encode_key_part(std::size_t index, const ValueView& value) const;
   /// `scratch` keeps what a real in text form is read through; the view may point into `bytes`.
   ValueView decode(std::size_t position, std::string_view bytes) const;
