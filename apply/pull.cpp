@@ -338,9 +338,9 @@ class Pull {
   /// Streams what the target does not know into the stage, and closes it.
   void fill(const Reading& reading, Stage& stage) {
     const ActiveTable& from = request_.source_tables[reading.index].table;
-    const std::unique_ptr<RowStream> rows =
-        reading.whole ? source_.all_rows(from) : source_.changes_since(from, reading.known);
     const std::int64_t total = reading.whole && request_.progress ? source_.count_rows(from) : 0;
+    std::unique_ptr<RowStream> rows =
+        reading.whole ? source_.all_rows(from) : source_.changes_since(from, reading.known);
     std::set<Row, KeyOrder> set_back(reading.set_back.begin(), reading.set_back.end(),
                                      KeyOrder(from.spec));
     std::int64_t done = 0;

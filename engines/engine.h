@@ -218,7 +218,8 @@ class Node {
   virtual std::int64_t purge(const ActiveTable& table, TableState& state, std::int64_t before_us,
                              const std::vector<Knowledge>& peers) = 0;
 
-  // --- Reading (in any transaction)
+  // --- Reading (in any transaction). A stream may need its node's connection for itself: until it
+  // has ended or is destroyed, nothing else is asked of the node.
   // ----------------------------------------------------------------------
   /// No row and no version: nothing was ever here, or nobody remembers it.
   virtual bool is_empty(const ActiveTable& table) = 0;

@@ -19,7 +19,12 @@ constexpr char kSettings[] =
     "SET lc_monetary = 'C'; SET row_security = off; SET statement_timeout = 0;"
     "SET idle_in_transaction_session_timeout = 0; SET client_min_messages = 'warning';"
     // Plans of ours are short, and compiling them is not.
-    "SET jit = off;";
+    "SET jit = off;"
+    // Ours are few statements about many rows each: sorted and joined in memory where the server
+    // was not set up to allow more.
+    "SELECT pg_catalog.set_config(s.name, '64MB', false) FROM (VALUES ('work_mem'), "
+    "('temp_buffers')) AS s(name) WHERE pg_catalog.pg_size_bytes(pg_catalog.current_setting("
+    "s.name)) < 64 * 1024 * 1024;";
 
 /// The first line of a message, without "ERROR: " and the like.
 std::string first_line(std::string_view text) {

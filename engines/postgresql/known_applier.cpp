@@ -5,7 +5,7 @@
 namespace tidemark::postgresql {
 namespace {
 
-constexpr std::int64_t kBatch = 50000;
+constexpr std::int64_t kBatch = 250000;
 constexpr std::int64_t kOneByOne = 8;
 constexpr int kHandedOver = 1000;
 constexpr std::size_t kCopied = 4u << 20;
@@ -33,10 +33,36 @@ PullCounts KnownApplier::apply() {
   stage_.load();
   counts_.received = stage_.count();
   hand_over_refused();
-  hand_over_undecided();
-  drop_what_came_by_another_way();
-  write(0, stage_.count());
+  weigh();
+  if (undecided_ > 0) hand_over_undecided();
+  if (passed_over_ > 0 || undecided_ > 0) drop_what_came_by_another_way();
+  if (stage_.count() > kBatch) stage_.index_positions();
+  for (std::int64_t at = 0; at < stage_.count(); at += kBatch) {
+    write(at, std::min(at + kBatch, stage_.count()), Expecting::no_refusal);
+  }
   return counts_;
+}
+
+/// One look at everything spares most sessions the other looks.
+void KnownApplier::weigh() {
+  const Rows rows = connection_.query(
+      "SELECT count(*), count(v.sequence), count(*) FILTER (WHERE " + undecided() +
+      "), count(*) FILTER (WHERE " + came_by_another_way() + ") FROM " + stage_.name() +
+      " AS s LEFT JOIN " + sql_->version() + " AS v ON " + sql_->control_is_staged("v.", "s."));
+  undecided_ = rows.integer(0, 2);
+  passed_over_ = rows.integer(0, 3);
+  // Whoever decides may write versions of any key.
+  none_has_version_ = rows.integer(0, 1) == 0 && undecided_ == 0;
+  all_have_version_ = rows.integer(0, 1) == rows.integer(0, 0) && undecided_ == 0;
+}
+
+std::string KnownApplier::came_by_another_way() {
+  return "v.origin = " + staged_origin() + " AND v.sequence = s.sequence";
+}
+
+std::string KnownApplier::undecided() {
+  return "s.revert OR (v.sequence IS NOT NULL AND (s.sequence IS NULL OR NOT ((" +
+         came_by_another_way() + ") OR " + covered_ + ")))";
 }
 
 void KnownApplier::hand_over_refused() {
@@ -81,10 +107,8 @@ void KnownApplier::hand_over_undecided() {
         return output;
       }() +
       " FROM " + stage_.name() + " AS s LEFT JOIN " + sql_->version() + " AS v ON " +
-      sql_->control_is_staged("v.", "s.") +
-      " WHERE s.revert OR (v.sequence IS NOT NULL AND (s.sequence IS NULL OR NOT ((v.origin = " +
-      staged_origin() + " AND v.sequence = s.sequence) OR " + covered_ +
-      "))) ORDER BY s.pos LIMIT " + std::to_string(kHandedOver);
+      sql_->control_is_staged("v.", "s.") + " WHERE " + undecided() + " ORDER BY s.pos LIMIT " +
+      std::to_string(kHandedOver);
   for (;;) {
     const Rows rows = connection_.query(query);
     if (rows.empty()) return;
@@ -115,31 +139,27 @@ void KnownApplier::hand_over_undecided() {
 
 void KnownApplier::drop_what_came_by_another_way() {
   connection_.query("DELETE FROM " + stage_.name() + " AS s USING " + sql_->version() +
-                    " AS v WHERE " + sql_->control_is_staged("v.", "s.") +
-                    " AND v.origin = " + staged_origin() + " AND v.sequence = s.sequence");
+                    " AS v WHERE " + sql_->control_is_staged("v.", "s.") + " AND " +
+                    came_by_another_way());
 }
 
 /// Rows after `first` up to `last`.
-void KnownApplier::write(std::int64_t first, std::int64_t last) {
+void KnownApplier::write(std::int64_t first, std::int64_t last, Expecting expecting) {
   if (first >= last) return;
-  if (last - first > kBatch) {
-    for (std::int64_t at = first; at < last; at += kBatch) write(at, std::min(at + kBatch, last));
-    return;
-  }
-  if (write_set(first, last)) return;
+  if (write_set(first, last, expecting)) return;
   if (last - first <= kOneByOne) {
     write_one_by_one(first, last);
     return;
   }
   const std::int64_t middle = first + (last - first) / 2;
-  write(first, middle);
-  write(middle, last);
+  write(first, middle, Expecting::refusals);
+  write(middle, last, Expecting::refusals);
 }
 
-bool KnownApplier::write_set(std::int64_t first, std::int64_t last) {
+bool KnownApplier::write_set(std::int64_t first, std::int64_t last, Expecting expecting) {
   const std::string range =
       "s.pos > " + std::to_string(first) + " AND s.pos <= " + std::to_string(last);
-  const std::string from_stage = " FROM " + stage_.name() + " AS s WHERE ";
+  const std::string from_stage = " FROM " + stage_.name() + " AS s WHERE " + range;
   const std::string key_is_staged = sql_->key_is_staged("t.", "s.");
   connection_.execute("SAVEPOINT tidemark_batch");
   PullCounts counts;
@@ -149,36 +169,19 @@ bool KnownApplier::write_set(std::int64_t first, std::int64_t last) {
     affected += rows;
     return done;
   };
-  std::int64_t versions = 0;
-  const bool done =
-      run("DELETE FROM " + sql_->table() + " AS t USING " + stage_.name() + " AS s WHERE " + range +
-              " AND NOT s.present AND " + key_is_staged,
-          counts.deleted) &&
-      run("UPDATE " + sql_->table() + " AS t SET " + sql_->assignments("s.", true) + from_stage +
-              range + " AND s.present AND " + key_is_staged,
-          counts.updated) &&
-      run("INSERT INTO " + sql_->table() + " (" + sql_->columns() +
-              ") OVERRIDING SYSTEM VALUE SELECT " + sql_->staged_columns("s.") + from_stage +
-              range + " AND s.present AND NOT EXISTS (SELECT FROM " + sql_->table() +
-              " AS t WHERE " + key_is_staged + ") ORDER BY s.pos" + sql_->unless_unseen(),
-          counts.inserted) &&
-      run(
-          "INSERT INTO " + sql_->version() + " SELECT " +
-              [&] {
-                std::string key;
-                for (const std::size_t position : table_.spec.key) {
-                  key += "s.c" + std::to_string(position + 1) + ", ";
-                }
-                return key;
-              }() +
-              "s.changed_at_us, " + staged_origin() +
-              ", s.sequence, CASE WHEN s.present THEN 0 ELSE 1 END + CASE WHEN s.inserted THEN 2 "
-              "ELSE 0 END" +
-              from_stage + range + " AND s.sequence IS NOT NULL ORDER BY s.pos ON CONFLICT (" +
-              sql_->control_key() +
-              ") DO UPDATE SET changed_at_us = excluded.changed_at_us, origin = excluded.origin, "
-              "sequence = excluded.sequence, flags = excluded.flags",
-          versions);
+  const bool done = run("DELETE FROM " + sql_->table() + " AS t USING " + stage_.name() +
+                            " AS s WHERE " + range + " AND NOT s.present AND " + key_is_staged,
+                        counts.deleted) &&
+                    run("UPDATE " + sql_->table() + " AS t SET " + sql_->assignments("s.", true) +
+                            from_stage + " AND s.present AND " + key_is_staged,
+                        counts.updated) &&
+                    run("INSERT INTO " + sql_->table() + " (" + sql_->columns() +
+                            ") OVERRIDING SYSTEM VALUE SELECT " + sql_->staged_columns("s.") +
+                            from_stage + " AND s.present AND NOT EXISTS (SELECT FROM " +
+                            sql_->table() + " AS t WHERE " + key_is_staged + ") ORDER BY s.pos" +
+                            (expecting == Expecting::refusals ? sql_->unless_unseen() : ""),
+                        counts.inserted) &&
+                    write_versions(from_stage + " AND s.sequence IS NOT NULL");
   if (!done) {
     connection_.execute("ROLLBACK TO SAVEPOINT tidemark_batch; RELEASE SAVEPOINT tidemark_batch");
     return false;
@@ -187,6 +190,35 @@ bool KnownApplier::write_set(std::int64_t first, std::int64_t last) {
   if (counts.inserted > 0) node_.note_insert(*sql_);
   counts_ += counts;
   return true;
+}
+
+/// Not ON CONFLICT DO UPDATE, which costs half as much again.
+bool KnownApplier::write_versions(const std::string& from_stage) {
+  const std::string flags =
+      "CASE WHEN s.present THEN 0 ELSE 1 END + CASE WHEN s.inserted THEN 2 ELSE 0 END";
+  const std::string same_key = sql_->control_is_staged("v.", "s.");
+  std::int64_t rows = 0;
+  if (!none_has_version_ &&
+      !connection_.try_run(
+          "UPDATE " + sql_->version() +
+              " AS v SET changed_at_us = s.changed_at_us, origin = " + staged_origin() +
+              ", sequence = s.sequence, flags = " + flags + from_stage + " AND " + same_key,
+          rows)) {
+    return false;
+  }
+  if (all_have_version_) return true;
+  std::string key;
+  for (const std::size_t position : table_.spec.key) {
+    key += "s.c" + std::to_string(position + 1) + ", ";
+  }
+  return connection_.try_run(
+      "INSERT INTO " + sql_->version() + " SELECT " + key + "s.changed_at_us, " + staged_origin() +
+          ", s.sequence, " + flags + from_stage +
+          (none_has_version_ ? ""
+                             : " AND NOT EXISTS (SELECT FROM " + sql_->version() + " AS v WHERE " +
+                                   same_key + ")") +
+          " ORDER BY s.pos",
+      rows);
 }
 
 void KnownApplier::write_one_by_one(std::int64_t first, std::int64_t last) {

@@ -20,15 +20,24 @@ class KnownApplier {
 
  private:
   void hand_over_refused();
+  void weigh();
   void hand_over_undecided();
   void drop_what_came_by_another_way();
-  void write(std::int64_t first, std::int64_t last);
-  bool write_set(std::int64_t first, std::int64_t last);
+  /// A set is first tried the cheap way, in which a row that an application inserted since the
+  /// snapshot looks like a row that breaks a unique constraint.
+  enum class Expecting : std::uint8_t { no_refusal, refusals };
+
+  void write(std::int64_t first, std::int64_t last, Expecting expecting);
+  bool write_set(std::int64_t first, std::int64_t last, Expecting expecting);
+  bool write_versions(const std::string& from_stage);
   void write_one_by_one(std::int64_t first, std::int64_t last);
   void fill_empty_table();
   void fill(Spool& rows, std::string& lines, std::string& versions);
   void write_row(const ChangedRow& row);
   std::string staged_origin();
+  // Conditions about a staged row `s` and the version `v` of its key.
+  std::string undecided();
+  std::string came_by_another_way();
 
   PostgresqlNode& node_;
   Connection& connection_;
@@ -37,6 +46,10 @@ class KnownApplier {
   StagingTable& stage_;
   ApplySink& sink_;
   const std::string covered_;  // SQL: the source has seen the version `v`
+  std::int64_t undecided_ = 0;
+  std::int64_t passed_over_ = 0;
+  bool none_has_version_ = false;
+  bool all_have_version_ = false;
   PullCounts counts_;
 };
 

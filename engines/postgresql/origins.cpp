@@ -35,6 +35,10 @@ std::int64_t Origins::number(const OriginId& origin) {
 
 const OriginId& Origins::origin(std::int64_t number) {
   load();
+  return listed(number);
+}
+
+const OriginId& Origins::listed(std::int64_t number) const {
   const auto found = origins_.find(number);
   if (found == origins_.end()) {
     throw Error(

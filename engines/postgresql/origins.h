@@ -22,6 +22,9 @@ class Origins {
   /// The number of an origin; makes one (write transaction).
   std::int64_t number(const OriginId& origin);
   const OriginId& origin(std::int64_t number);
+  /// Reads what is listed, unless that was done; then `listed` needs no connection.
+  void load();
+  const OriginId& listed(std::int64_t number) const;
 
   /// SQL that is true for a version under `prefix` that `knowledge` covers.
   std::string covered(const Knowledge& knowledge, const std::string& prefix);
@@ -32,8 +35,6 @@ class Origins {
   std::string name(const OriginId& origin);
 
  private:
-  void load();
-
   Connection& connection_;
   bool loaded_ = false;
   std::map<OriginId, std::int64_t> numbers_;

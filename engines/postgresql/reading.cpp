@@ -28,7 +28,7 @@ std::unique_ptr<RowStream> PostgresqlNode::changes_since(const ActiveTable& tabl
 }
 
 std::unique_ptr<RowStream> PostgresqlNode::all_rows(const ActiveTable& table) {
-  return postgresql::all_rows(connection_, origins_, sql_of(table));
+  return postgresql::all_rows(connection_, origins_, sql_of(table), false);
 }
 
 LocalRow PostgresqlNode::find(const ActiveTable& table, RowView key) {
@@ -137,16 +137,14 @@ std::vector<Row> PostgresqlNode::unique_rivals(const ActiveTable& table, RowView
 
 TableDigest PostgresqlNode::digest(const ActiveTable& table) {
   const std::shared_ptr<TableSql> sql = sql_of(table);
-  Cursor cursor(connection_, "SELECT " + sql->output("t.") + " FROM " + sql->table() + " AS t");
+  CopyOut rows(connection_, "SELECT " + sql->output("t.") + " FROM " + sql->table() + " AS t");
   TableDigest digest;
   std::string encoding;
   std::vector<ValueView> row(table.spec.columns.size());
-  while (cursor.next()) {
+  while (rows.next()) {
     for (std::size_t i = 0; i < row.size(); ++i) {
       const int column = static_cast<int>(i);
-      row[i] = cursor.rows().is_null(cursor.position(), column)
-                   ? ValueView::of_null()
-                   : sql->decode(i, cursor.rows().bytes(cursor.position(), column));
+      row[i] = rows.is_null(column) ? ValueView::of_null() : sql->decode(i, rows.bytes(column));
     }
     encoding.clear();
     append_encoding(row, encoding);

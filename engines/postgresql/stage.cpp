@@ -14,7 +14,7 @@ StagingTable::StagingTable(Connection& connection, std::shared_ptr<TableSql> sql
     : connection_(connection),
       sql_(std::move(sql)),
       name_(std::move(name)),
-      load_at_once_(!use.whole && !use.concurrent),
+      direct_(!use.whole && !use.concurrent),
       checked_(use.translated ? sql_->particular_columns() : std::vector<std::size_t>()),
       spool_(sql_->spec().key, {.concurrent = use.concurrent}) {}
 
@@ -27,24 +27,32 @@ StagingTable::~StagingTable() {
   PQclear(PQexec(connection_.handle(), ("DROP TABLE IF EXISTS " + name_).c_str()));
 }
 
+bool StagingTable::add(const ChangedRow& row) {
+  ++count_;
+  if (!direct_) return spool_.add(row);
+  copy(row);
+  return true;
+}
+
 void StagingTable::finish() {
   spool_.finish();
-  if (load_at_once_) load();
+  if (direct_) load();
 }
 
 void StagingTable::load() {
   if (loaded_) return;
   loaded_ = true;
-  create();
-  batch_rows_ = std::make_unique<Spool>(sql_->spec().key, Spool::Options{});
   ChangedRow row;
-  while (spool_.next(row)) {
-    append(row);
-    if (batch_.size() >= kBatchBytes) send();
-  }
+  while (spool_.next(row)) copy(row);
+  if (!created_) create();
   send();
-  batch_rows_.reset();
   if (checks_text()) refuse_altered();
+}
+
+void StagingTable::copy(const ChangedRow& row) {
+  if (!created_) create();
+  append(row);
+  if (batch_.size() >= kBatchBytes) send();
 }
 
 void StagingTable::create() {
@@ -59,6 +67,13 @@ void StagingTable::create() {
                       "integer, sequence bigint, inserted boolean" +
                       columns + ")");
   created_ = true;
+  batch_rows_ = std::make_unique<Spool>(spec.key, Spool::Options{});
+}
+
+void StagingTable::index_positions() {
+  const std::string table = name_.substr(name_.find('.') + 1);
+  connection_.execute("CREATE INDEX " + table + "_pos ON " + name_ + "(pos); ANALYZE " + name_ +
+                      "(pos)");
 }
 
 std::size_t StagingTable::origin_number(const OriginId& origin) {

@@ -25,15 +25,15 @@ class StagingTable final : public Stage {
     Refusal refusal;
   };
 
-  /// finish() copies the rows to the server, unless the stage is for whole tables or is read while
-  /// it is filled: then they wait in the spool for whoever wants them there or here.
+  /// Rows go to the server as they come, unless the stage is for whole tables or is read while it
+  /// is filled: then they wait in the spool for whoever wants them there or here.
   StagingTable(Connection& connection, std::shared_ptr<TableSql> sql, std::string name,
                StageUse use);
   ~StagingTable() override;
   StagingTable(const StagingTable&) = delete;
   StagingTable& operator=(const StagingTable&) = delete;
 
-  bool add(const ChangedRow& row) override { return ++count_, spool_.add(row); }
+  bool add(const ChangedRow& row) override;
   void finish() override;
   void fail(std::exception_ptr error) override { spool_.fail(std::move(error)); }
   void abandon() noexcept override { spool_.abandon(); }
@@ -48,12 +48,15 @@ class StagingTable final : public Stage {
   bool checks_text() const { return !checked_.empty(); }
 
   const std::string& name() const { return name_; }
+  /// Lets a batch of the loaded table be found without looking at the others.
+  void index_positions();
   /// Origins by the numbers that stand for them in the table.
   const std::vector<OriginId>& origins() const { return origins_; }
   std::vector<Refused>& refused() { return refused_; }
 
  private:
   void create();
+  void copy(const ChangedRow& row);
   void append(const ChangedRow& row);
   void send();
   void send_lines(std::size_t first, std::size_t last);
@@ -63,7 +66,7 @@ class StagingTable final : public Stage {
   Connection& connection_;
   const std::shared_ptr<TableSql> sql_;
   const std::string name_;
-  const bool load_at_once_;
+  const bool direct_;
   /// Columns that are staged twice: as their type makes them, and as o1, o2 ... as they came.
   const std::vector<std::size_t> checked_;
   Spool spool_;

@@ -137,6 +137,14 @@ std::string TableSql::control_is_staged(const std::string& prefix, const std::st
   });
 }
 
+std::string TableSql::control_is_control(const std::string& prefix,
+                                         const std::string& other) const {
+  return list(spec_.key.size(), " AND ", [&](std::size_t i) {
+    const std::string column = "k" + std::to_string(i + 1);
+    return prefix + column + " = " + other + column;
+  });
+}
+
 std::string TableSql::key_parameters(int first) const {
   return list(spec_.key.size(), ", ", [&](std::size_t i) {
     return "$" + std::to_string(first + static_cast<int>(i)) + "::" + column(spec_.key[i]).type;

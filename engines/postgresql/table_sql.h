@@ -59,6 +59,7 @@ class TableSql {
   std::string key_is_control(const std::string& prefix, const std::string& other) const;
   std::string key_is_staged(const std::string& prefix, const std::string& other) const;
   std::string control_is_staged(const std::string& prefix, const std::string& other) const;
+  std::string control_is_control(const std::string& prefix, const std::string& other) const;
   /// Key columns equal to the parameters that start at `first`, cast to the column's type.
   std::string key_is(const std::string& prefix, int first) const;
   std::string control_key_is(const std::string& prefix, int first) const;

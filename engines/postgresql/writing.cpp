@@ -6,6 +6,7 @@
 #include "engines/postgresql/identifiers.h"
 #include "engines/postgresql/known_applier.h"
 #include "engines/postgresql/postgresql_node.h"
+#include "engines/postgresql/streams.h"
 
 namespace tidemark::postgresql {
 namespace {
@@ -38,7 +39,9 @@ void PostgresqlNode::compare_all(const ActiveTable& table, Stage& stage, PairSin
   StagingTable& staged = staging_table(stage);
   assert(!staged.is_loaded());
   note_written(table, true);
-  merge_pairs(table.spec, staged.rows(), *all_rows(table), sink);
+  // Whoever gets the pairs may look at other keys meanwhile.
+  merge_pairs(table.spec, staged.rows(),
+              *postgresql::all_rows(connection_, origins_, sql_of(table), true), sink);
 }
 
 std::optional<Refusal> PostgresqlNode::put_row(const ActiveTable& table, RowView key, RowView row) {
