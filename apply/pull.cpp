@@ -116,7 +116,8 @@ class Pull {
     // A source that is read under its write lock is read at once and let go: two sessions that hold
     // one write lock and wait for another could wait for each other.
     const bool concurrent = !request_.dry_run && !source_locked_ && source_.traits().local &&
-                            source_.traits().snapshot_reads && target_.traits().local;
+                            source_.traits().snapshot_reads && target_.traits().local &&
+                            (!target_.traits().shared || fills_empty_tables());
     if (concurrent) {
       Transaction target_transaction(target_, false);
       open_target();
@@ -233,6 +234,19 @@ class Pull {
                    (waiting && !target_.quarantined(request_.target_tables[i].table).empty());
     }
     return std::find(wanted_.begin(), wanted_.end(), true) != wanted_.end();
+  }
+
+  /// A first copy into a database that nobody else has use for yet.
+  bool fills_empty_tables() {
+    target_.begin_read();
+    const Transaction target_transaction(target_, false);
+    for (std::size_t i = 0; i < wanted_.size(); ++i) {
+      const ActiveTable& table = request_.target_tables[i].table;
+      if (wanted_[i] && (!compare::needs_full_compare(context(i)) || !target_.is_empty(table))) {
+        return false;
+      }
+    }
+    return true;
   }
 
   /// What was read for the states in `met` may be applied to the target as it is now. That it

@@ -26,6 +26,7 @@ namespace tidemark {
 struct Traits {
   bool local = false;           // rows reach this process without a network
   bool snapshot_reads = false;  // a long read keeps no writer waiting
+  bool shared = false;          // sessions of many pairs write to it: locks are kept short
   bool loose = false;           // columns hold values of any kind
   bool translated = false;      // its rows were stored by another product (see TranslatingNode)
 };
@@ -148,7 +149,7 @@ class Node {
   virtual std::vector<TableSpec> catalog() = 0;
   /// What else stands in the way of sessions, or may surprise: permissions, settings of the server.
   virtual std::vector<Concern> concerns() = 0;
-  /// Null when another process holds the lock of this pair.
+  /// Null when somebody holds the lock of this pair. The node must outlive the lock.
   virtual std::unique_ptr<PairLock> try_lock_pair(const NodeId& peer) = 0;
 
   // --- Transactions

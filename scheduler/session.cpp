@@ -545,12 +545,34 @@ std::vector<TableSpec> select_tables(const JobConfig& job, Node& node) {
   return selected;
 }
 
+namespace {
+
+struct Tables {
+  std::vector<ActiveTable> active;
+  std::vector<TableSpec> catalog;
+};
+
+/// What a node has, in one snapshot.
+Tables look_at(Node& node) {
+  Tables tables;
+  node.begin_read();
+  try {
+    tables.active = node.active_tables();
+    tables.catalog = node.catalog();
+  } catch (...) {
+    node.rollback();
+    throw;
+  }
+  node.rollback();
+  return tables;
+}
+
+}  // namespace
+
 TablePlan plan_tables(const JobConfig& job, Node& first, Node& second) {
   TablePlan plan;
-  const std::vector<ActiveTable> first_active = first.active_tables();
-  const std::vector<ActiveTable> second_active = second.active_tables();
-  const std::vector<TableSpec> first_catalog = first.catalog();
-  const std::vector<TableSpec> second_catalog = second.catalog();
+  const auto [first_active, first_catalog] = look_at(first);
+  const auto [second_active, second_catalog] = look_at(second);
   const std::set<std::string> names = wanted_names(job, first_active, second_active);
   std::vector<TableSpec> order;
   for (const std::string& name : names) {

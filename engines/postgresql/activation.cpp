@@ -155,6 +155,7 @@ std::vector<std::string> definition_of(const TableSpec& spec,
 
 void PostgresqlNode::define(const std::string& sql) {
   connection_.execute(sql);
+  catalog_transaction_ = 0;
   if (script_ != nullptr) script_->push_back(sql);
 }
 

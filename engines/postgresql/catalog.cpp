@@ -158,7 +158,7 @@ class Reader {
     read_columns();
     read_indexes();
     read_foreign_keys();
-    const Rows partitions = connection_.query(kPartitions);
+    const Rows partitions = connection_.run_prepared(kPartitions, {});
     for (int i = 0; i < partitions.size(); ++i) {
       if (CatalogTable* table = find(partitions.text(i, 0))) {
         table->partitions.push_back(quoted_name(partitions.text(i, 1)) + "." +
@@ -183,7 +183,7 @@ class Reader {
   }
 
   void read_tables() {
-    const Rows rows = connection_.query(kTables);
+    const Rows rows = connection_.run_prepared(kTables, {});
     for (int i = 0; i < rows.size(); ++i) {
       CatalogTable table;
       table.oid = rows.text(i, 0);
@@ -209,7 +209,7 @@ class Reader {
   }
 
   void read_columns() {
-    const Rows rows = connection_.query(kColumns);
+    const Rows rows = connection_.run_prepared(kColumns, {});
     for (int i = 0; i < rows.size(); ++i) {
       CatalogTable* table = find(rows.text(i, 0));
       if (table == nullptr) continue;
@@ -243,7 +243,7 @@ class Reader {
   }
 
   void read_indexes() {
-    const Rows rows = connection_.query(kIndexes);
+    const Rows rows = connection_.run_prepared(kIndexes, {});
     for (int i = 0; i < rows.size(); ++i) {
       CatalogTable* table = find(rows.text(i, 0));
       if (table == nullptr) continue;
@@ -277,7 +277,7 @@ class Reader {
   }
 
   void read_foreign_keys() {
-    const Rows rows = connection_.query(kForeignKeys);
+    const Rows rows = connection_.run_prepared(kForeignKeys, {});
     std::string current;
     for (int i = 0; i < rows.size(); ++i) {
       CatalogTable* table = find(rows.text(i, 1));

@@ -203,6 +203,13 @@ std::string Connection::ssl_mode() const {
   return mode;
 }
 
+bool Connection::is_local() const {
+  const char* host = PQhost(handle_);
+  const std::string_view name = host != nullptr ? host : "";
+  return name.empty() || name.starts_with('/') || name == "localhost" || name == "::1" ||
+         name.starts_with("127.");
+}
+
 bool Connection::is_broken() const { return PQstatus(handle_) != CONNECTION_OK; }
 
 Rows Connection::checked(PGresult* result) {
@@ -289,17 +296,22 @@ bool Connection::try_run(const std::string& sql, std::int64_t& affected) {
   return false;
 }
 
-std::optional<ServerError> Connection::copy_in(const std::string& sql, std::string_view data) {
-  {
-    PGresult* result = PQexec(handle_, sql.c_str());
-    const Rows started(result);
-    if (PQresultStatus(result) != PGRES_COPY_IN) fail(server_error(result, handle_), "COPY failed");
-  }
+void Connection::begin_copy(const std::string& sql) {
+  PGresult* result = PQexec(handle_, sql.c_str());
+  const Rows started(result);
+  if (PQresultStatus(result) != PGRES_COPY_IN) fail(server_error(result, handle_), "COPY failed");
+}
+
+void Connection::put_copy(std::string_view data) {
   constexpr std::size_t kPiece = 1u << 20;
   for (std::size_t at = 0; at < data.size(); at += kPiece) {
     const std::size_t size = std::min(kPiece, data.size() - at);
-    if (PQputCopyData(handle_, data.data() + at, static_cast<int>(size)) != 1) break;
+    // What went wrong is told at the end.
+    if (PQputCopyData(handle_, data.data() + at, static_cast<int>(size)) != 1) return;
   }
+}
+
+std::optional<ServerError> Connection::end_copy() {
   PQputCopyEnd(handle_, nullptr);
   std::optional<ServerError> refused;
   while (PGresult* result = PQgetResult(handle_)) {
@@ -310,6 +322,12 @@ std::optional<ServerError> Connection::copy_in(const std::string& sql, std::stri
     refused = std::move(error);
   }
   return refused;
+}
+
+std::optional<ServerError> Connection::copy_in(const std::string& sql, std::string_view data) {
+  begin_copy(sql);
+  put_copy(data);
+  return end_copy();
 }
 
 void Connection::fail(const ServerError& error, std::string_view action) const {

@@ -97,8 +97,14 @@ class Connection {
   /// then good for nothing but a rollback to a savepoint.
   bool try_run(const std::string& sql, std::int64_t& affected);
 
-  /// COPY ... FROM STDIN, text form. Returns what the server said when it refused the rows; the
-  /// transaction (if any) is then broken.
+  // COPY ... FROM STDIN, text form: begun, fed in pieces of any size while the server works, and
+  // ended. In between the connection can be asked nothing else.
+  void begin_copy(const std::string& sql);
+  void put_copy(std::string_view data);
+  /// Returns what the server said when it refused the rows; the transaction (if any) is then
+  /// broken.
+  std::optional<ServerError> end_copy();
+  /// The three in one.
   std::optional<ServerError> copy_in(const std::string& sql, std::string_view data);
 
   /// Begins a transaction with the statements of `sql`; counts it.
@@ -109,6 +115,8 @@ class Connection {
   /// True when the server can be asked no more.
   bool is_broken() const;
   PGconn* handle() const { return handle_; }
+  /// The server runs on this machine.
+  bool is_local() const;
   /// How the connection was secured, as asked for.
   std::string ssl_mode() const;
 

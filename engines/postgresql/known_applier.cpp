@@ -8,7 +8,8 @@ namespace {
 constexpr std::int64_t kBatch = 250000;
 constexpr std::int64_t kOneByOne = 8;
 constexpr int kHandedOver = 1000;
-constexpr std::size_t kCopied = 4u << 20;
+constexpr std::size_t kSent = 64u << 10;
+constexpr std::size_t kCopied = 8u << 20;
 
 }  // namespace
 
@@ -267,74 +268,93 @@ void KnownApplier::write_row(const ChangedRow& row) {
   }
 }
 
-// Nothing is there that rows could meet: they go straight into the table.
+// Nothing is there that rows could meet: they go straight into the table. While a COPY is open,
+// the connection can be asked nothing else: it is ended before anybody looks or writes.
 void KnownApplier::fill_empty_table() {
-  auto kept = std::make_unique<Spool>(table_.spec.key, Spool::Options{});
-  std::string lines, versions;
   ChangedRow row;
   while (stage_.rows().next(row)) {
     if (row.revert) {
+      end_filling();
       sink_.compare(row, node_.find(table_, row.key));
       continue;
     }
     // The tombstone of a row that cannot be here deletes nothing.
-    if (!row.present && !sql_->can_hold_key(row.key)) continue;
-    const std::size_t begin = lines.size();
-    bool refused = false;
-    if (row.present) {
-      for (std::size_t i = 0; i < row.row.size(); ++i) {
-        const Encoded value = sql_->encode(i, row.row[i]);
-        if (value.refusal) {
-          lines.resize(begin);
-          sink_.refused(row, *value.refusal);
-          refused = true;
-          break;
-        }
-        if (i > 0) lines += '\t';
-        append_copy_field(value.text, lines);
-      }
-      if (refused) continue;
-      lines += '\n';
-    }
-    if (row.version) {
-      const Parameters key = sql_->encode_key(row.key);
-      for (const Parameter& part : key) {
-        append_copy_field(part, versions);
-        versions += '\t';
-      }
-      versions += std::to_string(row.version->changed_at_us) + '\t' +
-                  std::to_string(node_.origins_.number(row.version->origin)) + '\t' +
-                  std::to_string(row.version->sequence) + '\t' +
-                  std::to_string((row.present ? 0 : 1) | (row.version->inserted ? 2 : 0)) + '\n';
-    }
-    kept->add(row);
-    if (row.present) ++counts_.inserted;
-    if (lines.size() + versions.size() < kCopied) continue;
-    fill(*kept, lines, versions);
-    kept = std::make_unique<Spool>(table_.spec.key, Spool::Options{});
+    if (row.present || sql_->can_hold_key(row.key)) fill_row(row);
   }
-  fill(*kept, lines, versions);
+  end_filling();
   node_.note_insert(*sql_);
 }
 
-/// Copies a batch; one with a row that the server refuses is written row by row from `kept`.
-void KnownApplier::fill(Spool& kept, std::string& lines, std::string& versions) {
-  kept.finish();
-  connection_.execute("SAVEPOINT tidemark_batch");
-  const bool copied = (lines.empty() || !connection_.copy_in("COPY " + sql_->table() + " (" +
-                                                                 sql_->columns() + ") FROM STDIN",
-                                                             lines)) &&
-                      (versions.empty() ||
-                       !connection_.copy_in("COPY " + sql_->version() + " FROM STDIN", versions));
-  lines.clear();
-  versions.clear();
+void KnownApplier::fill_row(const ChangedRow& row) {
+  if (row.version && !origin_numbers_.contains(row.version->origin)) {
+    end_filling();
+    origin_numbers_[row.version->origin] =
+        std::to_string(node_.origins_.number(row.version->origin));
+  }
+  const std::size_t begin = lines_.size();
+  for (std::size_t i = 0; i < row.row.size(); ++i) {
+    const Encoded value = sql_->encode(i, row.row[i]);
+    if (value.refusal) {
+      lines_.resize(begin);
+      end_filling();
+      sink_.refused(row, *value.refusal);
+      return;
+    }
+    if (i > 0) lines_ += '\t';
+    append_copy_field(value.text, lines_);
+  }
+  if (row.present) {
+    lines_ += '\n';
+    ++counts_.inserted;
+  }
+  if (row.version) {
+    for (const Parameter& part : sql_->encode_key(row.key)) {
+      append_copy_field(part, versions_);
+      versions_ += '\t';
+    }
+    versions_ += std::to_string(row.version->changed_at_us) + '\t' +
+                 origin_numbers_[row.version->origin] + '\t' +
+                 std::to_string(row.version->sequence) + '\t' +
+                 std::to_string((row.present ? 0 : 1) | (row.version->inserted ? 2 : 0)) + '\n';
+  }
+  if (filled_ == nullptr) filled_ = std::make_unique<Spool>(table_.spec.key, Spool::Options{});
+  filled_->add(row);
+  if (lines_.size() >= kSent) {
+    if (copied_ == 0) {
+      connection_.execute("SAVEPOINT tidemark_batch");
+      connection_.begin_copy("COPY " + sql_->table() + " (" + sql_->columns() + ") FROM STDIN");
+    }
+    connection_.put_copy(lines_);
+    copied_ += lines_.size();
+    lines_.clear();
+  }
+  if (copied_ + versions_.size() >= kCopied) end_filling();
+}
+
+/// Ends a batch; one with a row that the server refuses is written again, row by row.
+void KnownApplier::end_filling() {
+  if (filled_ == nullptr) return;
+  const std::unique_ptr<Spool> rows = std::move(filled_);
+  rows->finish();
+  if (copied_ == 0) {
+    connection_.execute("SAVEPOINT tidemark_batch");
+    connection_.begin_copy("COPY " + sql_->table() + " (" + sql_->columns() + ") FROM STDIN");
+  }
+  connection_.put_copy(lines_);
+  bool copied = !connection_.end_copy();
+  if (copied && !versions_.empty()) {
+    copied = !connection_.copy_in("COPY " + sql_->version() + " FROM STDIN", versions_);
+  }
+  lines_.clear();
+  versions_.clear();
+  copied_ = 0;
   if (copied) {
     connection_.execute("RELEASE SAVEPOINT tidemark_batch");
     return;
   }
   connection_.execute("ROLLBACK TO SAVEPOINT tidemark_batch; RELEASE SAVEPOINT tidemark_batch");
   ChangedRow row;
-  while (kept.next(row)) {
+  while (rows->next(row)) {
     if (row.present) --counts_.inserted;  // counted when it was collected
     write_row(row);
   }

@@ -3,6 +3,8 @@
 // savepoint. A batch in which the server refuses a row is halved until the row is alone.
 #pragma once
 
+#include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -32,7 +34,8 @@ class KnownApplier {
   bool write_versions(const std::string& from_stage);
   void write_one_by_one(std::int64_t first, std::int64_t last);
   void fill_empty_table();
-  void fill(Spool& rows, std::string& lines, std::string& versions);
+  void fill_row(const ChangedRow& row);
+  void end_filling();
   void write_row(const ChangedRow& row);
   std::string staged_origin();
   // Conditions about a staged row `s` and the version `v` of its key.
@@ -50,6 +53,11 @@ class KnownApplier {
   std::int64_t passed_over_ = 0;
   bool none_has_version_ = false;
   bool all_have_version_ = false;
+  // A batch on its way into an empty table.
+  std::map<OriginId, std::string> origin_numbers_;
+  std::unique_ptr<Spool> filled_;  // its rows, should one be refused
+  std::string lines_, versions_;   // in COPY's form; lines that the server has not got yet
+  std::size_t copied_ = 0;         // bytes of the batch that it has
   PullCounts counts_;
 };
 

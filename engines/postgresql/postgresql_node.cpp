@@ -8,36 +8,48 @@ namespace {
 /// The version of the control tables that this program reads and writes.
 constexpr std::int64_t kFormat = 2;
 
-/// The lock of a pair: an advisory lock on a connection of its own, because it outlives
-/// transactions. The server lets go of it when the process dies, however it dies.
+std::string pair_lock_call(const char* function) {
+  return std::string("SELECT pg_catalog.") + function + "(pg_catalog.hashtextextended($1, 0))";
+}
+
+/// The lock of a pair: an advisory lock of the connection, because it outlives transactions. The
+/// server lets go of it when the process dies, however it dies.
 class AdvisoryLock final : public PairLock {
  public:
-  AdvisoryLock(const std::string& node_name, const std::string& url,
-               std::chrono::milliseconds lock_timeout)
-      : connection_(node_name, url, lock_timeout) {}
+  AdvisoryLock(Connection& connection, std::set<NodeId>& held, const NodeId& peer)
+      : connection_(connection), held_(held), peer_(peer) {}
 
-  bool try_lock(const NodeId& peer) {
-    return connection_
-        .query("SELECT pg_catalog.pg_try_advisory_lock(pg_catalog.hashtextextended($1, 0))",
-               {"tidemark pair " + peer.to_string()})
-        .boolean(0, 0);
+  ~AdvisoryLock() override {
+    held_.erase(peer_);
+    if (connection_.is_broken()) return;
+    try {
+      connection_.run_prepared(pair_lock_call("pg_advisory_unlock"), {name_of(peer_)});
+    } catch (const Error&) {
+      // Within a transaction that failed: the lock ends with the connection.
+    }
   }
 
+  static std::string name_of(const NodeId& peer) { return "tidemark pair " + peer.to_string(); }
+
  private:
-  Connection connection_;
+  Connection& connection_;
+  std::set<NodeId>& held_;
+  const NodeId peer_;
 };
 
 }  // namespace
 
 PostgresqlNode::PostgresqlNode(const OpenRequest& request, const std::string& url,
                                std::string session_role)
-    : url_(url),
-      session_role_(std::move(session_role)),
-      lock_timeout_(request.lock_timeout),
+    : session_role_(std::move(session_role)),
       connection_(request.node_name, url, request.lock_timeout),
       origins_(connection_) {}
 
 PostgresqlNode::~PostgresqlNode() { rollback(); }
+
+Traits PostgresqlNode::traits() const {
+  return {.local = connection_.is_local(), .snapshot_reads = true, .shared = true};
+}
 
 std::int64_t PostgresqlNode::clock_us() {
   return connection_
@@ -67,14 +79,19 @@ std::optional<Identity> PostgresqlNode::identity() {
 
 std::vector<TableSpec> PostgresqlNode::catalog() {
   std::vector<TableSpec> specs;
-  for (const CatalogTable& table : read_catalog(connection_)) specs.push_back(table.spec);
+  load_catalog();
+  for (const auto& entry : catalog_) specs.push_back(entry.second.spec);
   return specs;
 }
 
 std::unique_ptr<PairLock> PostgresqlNode::try_lock_pair(const NodeId& peer) {
-  auto lock = std::make_unique<AdvisoryLock>(name(), url_, lock_timeout_);
-  if (!lock->try_lock(peer)) return nullptr;
-  return lock;
+  // The server would give one connection the same lock twice.
+  if (held_pairs_.contains(peer)) return nullptr;
+  const Rows rows = connection_.run_prepared(pair_lock_call("pg_try_advisory_lock"),
+                                             {AdvisoryLock::name_of(peer)});
+  if (!rows.boolean(0, 0)) return nullptr;
+  held_pairs_.insert(peer);
+  return std::make_unique<AdvisoryLock>(connection_, held_pairs_, peer);
 }
 
 void PostgresqlNode::begin_read() {
@@ -157,6 +174,9 @@ void PostgresqlNode::set_identity(const Identity& identity) {
 }
 
 void PostgresqlNode::load_catalog() {
+  // In one transaction it does not change, unless we change it.
+  if (connection_.in_transaction() && catalog_transaction_ == connection_.transaction()) return;
+  catalog_transaction_ = connection_.in_transaction() ? connection_.transaction() : 0;
   catalog_.clear();
   for (CatalogTable& table : read_catalog(connection_)) {
     std::string table_name = table.spec.name;

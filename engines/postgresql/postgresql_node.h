@@ -25,7 +25,7 @@ class PostgresqlNode final : public Node {
   ~PostgresqlNode() override;
 
   const std::string& name() const override { return connection_.node_name(); }
-  Traits traits() const override { return {.local = false, .snapshot_reads = true}; }
+  Traits traits() const override;
   std::int64_t clock_us() override;
   std::optional<Identity> identity() override;
   std::vector<TableSpec> catalog() override;
@@ -126,12 +126,12 @@ class PostgresqlNode final : public Node {
   void note_insert(const TableSql& sql);
   void raise_sequences();
 
-  const std::string url_;
   const std::string session_role_;
-  const std::chrono::milliseconds lock_timeout_;
   Connection connection_;
   Origins origins_;
   std::map<std::string, CatalogTable> catalog_;  // by name, as of the last look
+  std::int64_t catalog_transaction_ = 0;         // in which it was; 0: it must be read anew
+  std::set<NodeId> held_pairs_;
   std::map<std::int64_t, std::shared_ptr<TableSql>> tables_;
   std::vector<std::string>* script_ = nullptr;
   bool has_control_tables_ = false;

@@ -173,7 +173,7 @@ TEST_CASE_TEMPLATE("a write transaction keeps other writers out", Engine, TIDEMA
   const auto application_writes = [&] {
     contract.database->insert(item_table(), {integer(1), null(), null()});
   };
-  if (contract.node->traits().local) {
+  if (!contract.node->traits().shared) {
     CHECK_THROWS_AS(application_writes(), Error);
   } else {
     CHECK_NOTHROW(application_writes());
