@@ -54,6 +54,8 @@ class Rows {
   std::string text(int row, int column) const { return std::string(bytes(row, column)); }
   /// Of uuid and of a bytea with 16 bytes.
   Uuid uuid(int row, int column) const { return Uuid::from_bytes(bytes(row, column)); }
+  /// What the server says that it did: "COMMIT".
+  std::string_view command() const { return PQcmdStatus(result_.get()); }
   /// Rows that INSERT, UPDATE, DELETE or COPY touched.
   std::int64_t affected() const;
 

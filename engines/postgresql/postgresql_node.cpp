@@ -135,7 +135,11 @@ void PostgresqlNode::commit() {
   try {
     check_foreign_keys();
     raise_sequences();
-    connection_.execute("COMMIT");
+    // A server answers COMMIT with ROLLBACK, and no error, when a statement failed before.
+    if (connection_.query("COMMIT").command() != "COMMIT") {
+      throw Error(ExitCode::failed, "node " + name() + ": the transaction was rolled back",
+                  "Nothing was written; run the session again.", true);
+    }
   } catch (...) {
     rollback();
     throw;

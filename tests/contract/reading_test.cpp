@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "model/error.h"
+
 using namespace tidemark;
 using namespace tidemark::testing;
 
@@ -264,4 +266,38 @@ TEST_CASE_TEMPLATE("a digest is the sum of the digests of the rows", Engine, TID
   CHECK(digest(contract, table) != whole);
   contract.database->update(item_table(), {integer(2)}, rows[1]);
   CHECK(digest(contract, table) == whole);
+}
+
+// Nobody reads on after that; but what the transaction wrote must not be lost behind a commit that
+// seems to work.
+TEST_CASE_TEMPLATE(
+    "a transaction whose stream was dropped half way commits or says that it did not", Engine,
+    TIDEMARK_ENGINES) {
+  Contract contract(Engine::make());
+  const ActiveTable table = contract.activate(item_table());
+  const std::string long_text(1 << 20, 'x');
+  for (int i = 1; i <= 20; ++i) {
+    contract.database->insert(item_table(), {integer(i), text(long_text), null()});
+  }
+  contract.node->begin_write();
+  TableState state = contract.node->load_state(table);
+  contract.node->harvest(table, state);
+  contract.node->save_state(table, state);
+  {
+    const auto rows = contract.node->changes_since(table, Knowledge());
+    ChangedRow row;
+    REQUIRE(rows->next(row));
+  }
+  bool committed = true;
+  try {
+    contract.node->commit();
+  } catch (const Error&) {
+    committed = false;
+    contract.node->rollback();
+  }
+  const auto again = contract.database->open("again");
+  again->begin_read();
+  CHECK(again->has_pending(table) == !committed);
+  CHECK(again->load_state(table).sequence() == (committed ? 20 : 0));
+  again->rollback();
 }
