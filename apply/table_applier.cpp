@@ -74,6 +74,11 @@ void TableApplier::compare(const ChangedRow& incoming, const LocalRow& local) {
 }
 
 void TableApplier::refused(const ChangedRow& incoming, const Refusal& refusal) {
+  // The tombstone of a row that cannot be here has nothing to delete but one that waits.
+  if (!incoming.present && refusal.kind == Refusal::Kind::type) {
+    delete_waiting(incoming);
+    return;
+  }
   park(incoming.key, incoming.row, incoming.version, refusal);
 }
 
@@ -197,6 +202,24 @@ void TableApplier::park(RowView key, RowView row, const std::optional<Version>& 
 
 // Whatever waits here is tried again after everything else of the table is written. The row gets a
 // new version: its own is known already to whoever is behind this node, without the row.
+void TableApplier::delete_waiting(const ChangedRow& tombstone) {
+  if (!tombstone.version || target_.count_quarantined() == 0) return;
+  const Row key = to_row(tombstone.key);
+  for (const QuarantinedRow& waiting : target_.quarantined(table_)) {
+    if (waiting.key != key) continue;
+    const bool seen = !waiting.version || context_.source_state.knowledge.covers(*waiting.version);
+    if (!seen && !is_later(*tombstone.version, *waiting.version)) return;
+    if (!seen) {
+      ConflictSide loser{
+          .node = waiting.source, .version = waiting.version, .present = true, .row = waiting.row};
+      log(ConflictType::delete_updated, ConflictStatus::resolved, tombstone.key,
+          source_side(tombstone), std::move(loser));
+    }
+    target_.release_quarantined(table_, tombstone.key);
+    return;
+  }
+}
+
 void TableApplier::retry_quarantined() {
   if (refused_ == 0 && target_.count_quarantined() == 0) return;
   for (const QuarantinedRow& waiting : target_.quarantined(table_)) {

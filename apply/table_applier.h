@@ -76,6 +76,7 @@ class TableApplier final : private ApplySink, private PairSink {
   void park(RowView key, RowView row, const std::optional<Version>& version,
             const Refusal& refusal);
   void settle_parked();
+  void delete_waiting(const ChangedRow& tombstone);
   void retry_quarantined();
   void settle_rivals(const Parked& parked);
   void log(ConflictType type, ConflictStatus status, RowView key, ConflictSide winner,

@@ -70,11 +70,9 @@ void KnownApplier::hand_over_refused() {
   for (const StagingTable::Refused& refused : stage_.refused()) {
     const auto key = to_views(refused.key);
     const auto row = to_views(refused.row);
-    // The tombstone of a row that cannot be here deletes nothing.
-    if (row.empty()) continue;
     sink_.refused({.key = key,
                    .row = row,
-                   .present = true,
+                   .present = !row.empty(),
                    .version = refused.version,
                    .revert = refused.revert},
                   refused.refusal);
@@ -278,8 +276,12 @@ void KnownApplier::fill_empty_table() {
       sink_.compare(row, node_.find(table_, row.key));
       continue;
     }
-    // The tombstone of a row that cannot be here deletes nothing.
-    if (row.present || sql_->can_hold_key(row.key)) fill_row(row);
+    if (row.present || sql_->can_hold_key(row.key)) {
+      fill_row(row);
+    } else {
+      end_filling();
+      sink_.refused(row, {.kind = Refusal::Kind::type, .reason = "the key cannot be here"});
+    }
   }
   end_filling();
   node_.note_insert(*sql_);

@@ -53,6 +53,7 @@ std::optional<Refusal> PostgresqlNode::write_row(const TableSql& sql, RowView ke
                                                  bool& inserted) {
   std::int64_t affected = 0;
   if (row.empty()) {
+    if (!sql.can_hold_key(key)) return std::nullopt;  // what cannot be here is not here
     return connection_.run_or_refuse(
         "DELETE FROM " + sql.table() + " AS t WHERE " + sql.key_is("t.", 1), sql.encode_key(key),
         affected);
@@ -111,6 +112,8 @@ std::optional<Refusal> PostgresqlNode::refuse_altered(const TableSql& sql, const
 void PostgresqlNode::put_version(const ActiveTable& table, RowView key, bool present,
                                  const std::optional<Version>& version) {
   const std::shared_ptr<TableSql> sql = sql_of(table);
+  // Where the row cannot be, nobody asks for its tombstone.
+  if (!present && !sql->can_hold_key(key)) return;
   Parameters parameters = sql->encode_key(key);
   if (!version) {
     connection_.run_prepared(

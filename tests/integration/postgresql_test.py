@@ -339,6 +339,33 @@ def test_p11_what_postgresql_cannot_hold_waits(lab):
 
 
 @test
+def test_p11_a_deleted_key_that_cannot_be_here_stops_no_first_copy(lab):
+    a = PgNode(lab, "a", "CREATE TABLE item(id text PRIMARY KEY, n integer);")
+    b = lab.node("b", "CREATE TABLE item(id TEXT PRIMARY KEY NOT NULL, n INTEGER);")
+    lab.job("ab", [a, b])
+    lab.activate()
+    b.sql("INSERT INTO item VALUES ('gone' || char(0), 1), ('stays', 2)")
+    c = lab.node("c", "CREATE TABLE item(id TEXT PRIMARY KEY NOT NULL, n INTEGER);")
+    lab.job("cb", [c, b])
+    lab.activate()
+    lab.sync("cb")
+    b.sql("DELETE FROM item WHERE n = 1")
+    lab.sync("ab")
+    require_equal(a.rows("SELECT id, n FROM item"), [("stays", "2")], "rows of the first copy")
+    b.sql("INSERT INTO item VALUES ('gone' || char(0), 3)")
+    lab.sync("ab", code=3)
+    b.sql("DELETE FROM item WHERE n = 3")
+    lab.sync("ab")
+    require_equal(a.value("SELECT count(*) FROM tidemark.quarantine"), "0", "rows that wait")
+    # A table that holds rows meets the tombstone in a full compare.
+    d = PgNode(lab, "d", "CREATE TABLE item(id text PRIMARY KEY, n integer); INSERT INTO item VALUES ('own', 4);")
+    lab.job("db", [d, b])
+    lab.activate()
+    lab.sync("db")
+    lab.verify("db")
+
+
+@test
 def test_p13_prepared_transactions_hold_up_nobody(lab):
     a, b = pg_pair(lab, ITEM)
     a.sql("BEGIN; INSERT INTO item VALUES (1, 'prepared', 1); PREPARE TRANSACTION 'p_%s';" % a.database)
