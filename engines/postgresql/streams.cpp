@@ -232,7 +232,8 @@ std::unique_ptr<RowStream> changed_rows(Connection& connection, Origins& origins
 }
 
 std::unique_ptr<RowStream> all_rows(Connection& connection, Origins& origins,
-                                    std::shared_ptr<const TableSql> sql, bool interruptible) {
+                                    const std::shared_ptr<const TableSql>& sql,
+                                    bool interruptible) {
   origins.load();
   const std::string rows = "SELECT " + sql->output("t.") + " FROM " + sql->table() +
                            " AS t ORDER BY " + sql->key_order("t.");

@@ -82,7 +82,7 @@ std::unique_ptr<RowStream> changed_rows(Connection& connection, Origins& origins
                                         const std::string& condition);
 /// Every key that has a row or a version. `interruptible`: other statements run in between.
 std::unique_ptr<RowStream> all_rows(Connection& connection, Origins& origins,
-                                    std::shared_ptr<const TableSql> sql, bool interruptible);
+                                    const std::shared_ptr<const TableSql>& sql, bool interruptible);
 
 constexpr std::int16_t kDeletedFlag = 1;
 constexpr std::int16_t kInsertedFlag = 2;
