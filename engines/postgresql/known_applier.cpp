@@ -321,16 +321,20 @@ void KnownApplier::fill_row(const ChangedRow& row) {
   }
   if (filled_ == nullptr) filled_ = std::make_unique<Spool>(table_.spec.key, Spool::Options{});
   filled_->add(row);
-  if (lines_.size() >= kSent) {
-    if (copied_ == 0) {
-      connection_.execute("SAVEPOINT tidemark_batch");
-      connection_.begin_copy("COPY " + sql_->table() + " (" + sql_->columns() + ") FROM STDIN");
-    }
-    connection_.put_copy(lines_);
-    copied_ += lines_.size();
-    lines_.clear();
-  }
+  if (lines_.size() >= kSent) send_filled();
   if (copied_ + versions_.size() >= kCopied) end_filling();
+}
+
+/// Begins the batch's COPY, if need be, and gives it the lines.
+void KnownApplier::send_filled() {
+  if (!is_copying_) {
+    connection_.execute("SAVEPOINT tidemark_batch");
+    connection_.begin_copy("COPY " + sql_->table() + " (" + sql_->columns() + ") FROM STDIN");
+    is_copying_ = true;
+  }
+  connection_.put_copy(lines_);
+  copied_ += lines_.size();
+  lines_.clear();
 }
 
 /// Ends a batch; one with a row that the server refuses is written again, row by row.
@@ -338,18 +342,14 @@ void KnownApplier::end_filling() {
   if (filled_ == nullptr) return;
   const std::unique_ptr<Spool> rows = std::move(filled_);
   rows->finish();
-  if (copied_ == 0) {
-    connection_.execute("SAVEPOINT tidemark_batch");
-    connection_.begin_copy("COPY " + sql_->table() + " (" + sql_->columns() + ") FROM STDIN");
-  }
-  connection_.put_copy(lines_);
+  send_filled();
   bool copied = !connection_.end_copy();
   if (copied && !versions_.empty()) {
     copied = !connection_.copy_in("COPY " + sql_->version() + " FROM STDIN", versions_);
   }
-  lines_.clear();
   versions_.clear();
   copied_ = 0;
+  is_copying_ = false;
   if (copied) {
     connection_.execute("RELEASE SAVEPOINT tidemark_batch");
     return;

@@ -35,6 +35,7 @@ class KnownApplier {
   void write_one_by_one(std::int64_t first, std::int64_t last);
   void fill_empty_table();
   void fill_row(const ChangedRow& row);
+  void send_filled();
   void end_filling();
   void write_row(const ChangedRow& row);
   std::string staged_origin();
@@ -58,6 +59,7 @@ class KnownApplier {
   std::unique_ptr<Spool> filled_;  // its rows, should one be refused
   std::string lines_, versions_;   // in COPY's form; lines that the server has not got yet
   std::size_t copied_ = 0;         // bytes of the batch that it has
+  bool is_copying_ = false;
   PullCounts counts_;
 };
 
