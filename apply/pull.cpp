@@ -221,16 +221,7 @@ class Pull {
     // Rows that the target could not hold are tried again in every session.
     const bool waiting = target_.count_quarantined() > 0;
     for (std::size_t i = 0; i < wanted_.size(); ++i) {
-      const TableState& source = request_.source_tables[i].state;
-      const TableState& target = request_.target_tables[i].state;
-      const bool nothing_new =
-          !compare::needs_full_compare(context(i)) && target.knowledge.covers(source.knowledge) &&
-          target.forgotten.covers(source.forgotten) &&
-          target.clock_floor_us >= source.clock_floor_us &&
-          std::includes(target.baselines_seen.begin(), target.baselines_seen.end(),
-                        source.baselines_seen.begin(), source.baselines_seen.end());
-      const bool set_back = request_.mirror && target.sequence() > target.mirrored_sequence;
-      wanted_[i] = !nothing_new || set_back ||
+      wanted_[i] = compare::has_news(context(i)) ||
                    (waiting && !target_.quarantined(request_.target_tables[i].table).empty());
     }
     return std::find(wanted_.begin(), wanted_.end(), true) != wanted_.end();

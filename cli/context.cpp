@@ -14,6 +14,7 @@
 #include "cli/interrupt.h"
 #include "cli/text.h"
 #include "engines/registry.h"
+#include "scheduler/side_by_side.h"
 
 namespace tidemark::cli {
 namespace {
@@ -73,27 +74,41 @@ std::vector<const scheduler::JobConfig*> Context::jobs() {
 
 Node& Context::node(const std::string& name, Access access) {
   OpenNode& open = nodes_[name];
+  open_as(open, config().node(name), name, access);
   if (open.failure) throw Error(*open.failure);
+  return *open.node;
+}
+
+Context::Pair Context::nodes(const std::string& first, const std::string& second, Access access) {
+  config();
+  OpenNode& first_open = nodes_[first];
+  OpenNode& second_open = nodes_[second];
+  scheduler::run_side_by_side([&] { open_as(first_open, config_->node(first), first, access); },
+                              [&] { open_as(second_open, config_->node(second), second, access); });
+  return {.first = node(first, access), .second = node(second, access)};
+}
+
+void Context::open_as(OpenNode& open, const scheduler::NodeConfig& node, const std::string& name,
+                      Access access) const {
   const bool enough = open.node != nullptr && open.access >= access;
-  if (enough) return *open.node;
+  if (enough || open.failure) return;
   open.node.reset();
   try {
     open.node = open_node({.node_name = name,
-                           .url = config().node(name).url,
-                           .directory = config().directory,
-                           .lock_timeout = config().lock_timeout,
+                           .url = node.url,
+                           .directory = config_->directory,
+                           .lock_timeout = config_->lock_timeout,
                            .read_only = access == Access::read_only,
-                           .role = access == Access::owner ? config().node(name).owner : ""});
-    if (const NameMap& names = config().node(name).names; !names.empty()) {
-      open.node = std::make_unique<TranslatingNode>(std::move(open.node), names);
+                           .role = access == Access::owner ? node.owner : ""});
+    if (!node.names.empty()) {
+      open.node = std::make_unique<TranslatingNode>(std::move(open.node), node.names);
     }
   } catch (const Error& error) {
     open.failure = error;
-    throw;
+    return;
   }
   open.access = access;
   log_->debug("opened node {}", name);
-  return *open.node;
 }
 
 void Context::close(const std::string& name) { nodes_.erase(name); }

@@ -44,6 +44,12 @@ class Context {
   /// Opens a node, or hands out the one that is open. A node that failed once fails again with the
   /// same Error, without being tried.
   Node& node(const std::string& name, Access access);
+  /// The two nodes of a pair, opened side by side.
+  struct Pair {
+    Node& first;
+    Node& second;
+  };
+  Pair nodes(const std::string& first, const std::string& second, Access access);
   /// Closes a node, so that it is opened anew when it is next asked for.
   void close(const std::string& name);
 
@@ -58,6 +64,10 @@ class Context {
     Access access = Access::read_only;
     std::optional<Error> failure;
   };
+
+  /// Leaves a failure in `open`.
+  void open_as(OpenNode& open, const scheduler::NodeConfig& node, const std::string& name,
+               Access access) const;
 
   const CommandLine& line_;
   Output& output_;

@@ -78,8 +78,7 @@ class Sync {
 
   SessionReport meet(const JobConfig& job, const std::string& first, const std::string& second) {
     context_.progress_bar().set_title(pair_text(first, second, job.mode));
-    Node& first_node = context_.node(first, Access::read_write);
-    Node& second_node = context_.node(second, Access::read_write);
+    const auto [first_node, second_node] = context_.nodes(first, second, Access::read_write);
     const scheduler::SessionOptions options{
         .dry_run = dry_run_,
         .ignore_delete_limit = context_.line().has("allow-deletes"),

@@ -124,8 +124,7 @@ class Verify {
     ++attempts_;
     try {
       context_.progress_bar().set_title(pair_text(first, second, job.mode));
-      Node& first_node = context_.node(first, Access::read_write);
-      Node& second_node = context_.node(second, Access::read_write);
+      const auto [first_node, second_node] = context_.nodes(first, second, Access::read_write);
       const scheduler::VerifyOptions options{.progress = context_.progress()};
       if (repair_ && !dry_run_) {
         mend(job, first_node, second_node, options);

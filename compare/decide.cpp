@@ -112,6 +112,17 @@ bool needs_full_compare(const PullContext& context) {
   return is_joining(context) || is_outdated(context) || context.was_restored;
 }
 
+bool has_news(const PullContext& context) {
+  const TableState& source = context.source;
+  const TableState& target = context.target;
+  if (needs_full_compare(context)) return true;
+  if (context.mirror && target.sequence() > target.mirrored_sequence) return true;
+  return !target.knowledge.covers(source.knowledge) || !target.forgotten.covers(source.forgotten) ||
+         target.clock_floor_us < source.clock_floor_us ||
+         !std::includes(target.baselines_seen.begin(), target.baselines_seen.end(),
+                        source.baselines_seen.begin(), source.baselines_seen.end());
+}
+
 bool can_apply_known(const PullContext& context, bool target_is_empty) {
   if (!context.source.knowledge.covers(context.target.forgotten)) return false;
   if (!needs_full_compare(context)) return true;

@@ -29,6 +29,9 @@ bool is_joining(const PullContext& context);  // their baselines differ
 /// The source has forgotten what the target does not know.
 bool is_outdated(const PullContext& context);
 bool needs_full_compare(const PullContext& context);
+/// The source knows, or has forgotten, something that the target has not; of a backup also that the
+/// target was changed by itself.
+bool has_news(const PullContext& context);
 /// Every row that is new to the target may be written without a look at the row that it replaces,
 /// unless the target holds a version that the source does not know.
 bool can_apply_known(const PullContext& context, bool target_is_empty);

@@ -14,6 +14,7 @@
 #include "capture/activate.h"
 #include "capture/identity.h"
 #include "model/error.h"
+#include "scheduler/side_by_side.h"
 
 namespace tidemark::scheduler {
 namespace {
@@ -88,9 +89,9 @@ void check_clocks(Node& first, Node& second, std::chrono::microseconds max_skew)
 
 /// A node went back in time whose own numbers are behind what its peer saw of it, or that no longer
 /// knows what it knew when the two met last. `met`: the peer's record of that, table by table.
-void check_restored(const std::vector<CapturedTable>& tables, const Node& node,
-                    const std::vector<CapturedTable>& peer_tables, const Node& peer,
-                    const std::vector<Knowledge>& met) {
+void refuse_restored(const std::vector<CapturedTable>& tables, const Node& node,
+                     const std::vector<CapturedTable>& peer_tables, const Node& peer,
+                     const std::vector<Knowledge>& met) {
   for (std::size_t i = 0; i < tables.size(); ++i) {
     const TableState& state = tables[i].state;
     const std::optional<std::int64_t> seen = peer_tables[i].state.knowledge.of(state.origin);
@@ -210,21 +211,29 @@ class Session {
     report_.mode = job_.mode;
     report_.started_at_us = first_.clock_us();
 
-    first_identity_ = identity_of(first_);
-    second_identity_ = identity_of(second_);
+    run_on_both(
+        first_, second_, [this] { first_identity_ = identity_of(first_); },
+        [this] { second_identity_ = identity_of(second_); });
     refuse_one_identity(first_, second_, first_identity_, second_identity_);
     const PairLocks locks = lock_pair(first_, second_, first_identity_, second_identity_);
     check_clocks(first_, second_, job_.max_clock_skew);
     choose_tables();
     load_states();
-    check_restored(first_tables_, first_, second_tables_, second_, first_met_);
-    check_restored(second_tables_, second_, first_tables_, first_, second_met_);
+    check_restored();
+    if (is_idle()) {
+      report_.finished_at_us = first_.clock_us();
+      log_summary();
+      return std::move(report_);
+    }
+    find_empty_tables();
     if (options_.dry_run) {
       rehearse();
     } else {
       exchange();
-      register_peer(first_, first_tables_, second_identity_, second_tables_);
-      register_peer(second_, second_tables_, first_identity_, first_tables_);
+      run_on_both(
+          first_, second_,
+          [this] { register_peer(first_, first_tables_, second_identity_, second_tables_); },
+          [this] { register_peer(second_, second_tables_, first_identity_, first_tables_); });
       if (wrote()) {
         purge(first_, first_tables_);
         purge(second_, second_tables_);
@@ -282,33 +291,97 @@ class Session {
     return true;
   }
 
-  /// Loads the states, and what the node noted of the other when they met last. Says which tables
-  /// are empty: a change that waits in the log, be it a delete, counts as content.
-  static std::vector<bool> load_states_of(Node& node, std::vector<CapturedTable>& tables,
-                                          const NodeId& other, std::vector<Knowledge>& met) {
-    std::vector<bool> empty;
-    node.begin_read();
-    try {
+  /// What one node says of itself and of the other, in one snapshot.
+  struct Standing {
+    bool has_pending = false;    // changes that wait in a log
+    bool has_waiting = false;    // rows in quarantine
+    std::vector<Knowledge> met;  // what it noted of the other when they met last, table by table
+  };
+
+  static Standing load_states_of(Node& node, std::vector<CapturedTable>& tables,
+                                 const NodeId& other) {
+    Standing standing;
+    read(node, [&] {
       for (CapturedTable& captured : tables) {
         captured.state = node.load_state(captured.table);
-        empty.push_back(!node.has_pending(captured.table) && node.is_empty(captured.table));
-        met.push_back(node.load_peers(captured.table)[other]);
+        standing.met.push_back(node.load_peers(captured.table)[other]);
+        standing.has_pending = standing.has_pending || node.has_pending(captured.table);
       }
-    } catch (...) {
-      node.rollback();
-      throw;
-    }
-    node.rollback();
-    return empty;
+      standing.has_waiting = node.count_quarantined() > 0;
+    });
+    return standing;
   }
 
   void load_states() {
-    first_empty_ = load_states_of(first_, first_tables_, second_identity_.node_id, second_met_);
-    second_empty_ = load_states_of(second_, second_tables_, first_identity_.node_id, first_met_);
-    if (job_.mode == Mode::two_way) return;
-    // The target of a backup, be it the source of another, forgets with a source that was restored.
-    first_met_.assign(first_met_.size(), {});
-    second_met_.assign(second_met_.size(), {});
+    run_on_both(
+        first_, second_,
+        [this] { first_stands_ = load_states_of(first_, first_tables_, second_identity_.node_id); },
+        [this] {
+          second_stands_ = load_states_of(second_, second_tables_, first_identity_.node_id);
+        });
+  }
+
+  void check_restored() const {
+    std::vector<Knowledge> first_met = second_stands_.met;
+    std::vector<Knowledge> second_met = first_stands_.met;
+    if (job_.mode == Mode::backup) {
+      // The target of a backup, be it the source of another, forgets with a source that was
+      // restored.
+      first_met.assign(first_met.size(), {});
+      second_met.assign(second_met.size(), {});
+    }
+    refuse_restored(first_tables_, first_, second_tables_, second_, first_met);
+    refuse_restored(second_tables_, second_, first_tables_, first_, second_met);
+  }
+
+  /// Nothing was changed anywhere since the two met last, and nothing waits: no pull would move or
+  /// note anything.
+  bool is_idle() const {
+    if (first_stands_.has_pending || second_stands_.has_pending) return false;
+    if (first_stands_.has_waiting || second_stands_.has_waiting) return false;
+    const auto news = [](const CapturedTable& from, const CapturedTable& into, bool from_first,
+                         bool mirror) {
+      return compare::has_news({.source = from.state,
+                                .target = into.state,
+                                .source_is_first = from_first,
+                                .mirror = mirror});
+    };
+    const bool mirror = job_.mode == Mode::backup;
+    for (std::size_t i = 0; i < first_tables_.size(); ++i) {
+      const CapturedTable& first = first_tables_[i];
+      const CapturedTable& second = second_tables_[i];
+      if (news(first, second, true, mirror)) return false;
+      if (!mirror && news(second, first, false, false)) return false;
+      if (first_stands_.met[i] != second.state.knowledge) return false;
+      if (second_stands_.met[i] != first.state.knowledge) return false;
+    }
+    return true;
+  }
+
+  /// Which node joins the other is asked of tables whose baselines differ. A change that waits in
+  /// the log, be it a delete, counts as content.
+  void find_empty_tables() {
+    const std::size_t count = first_tables_.size();
+    std::vector<std::size_t> strangers;
+    for (std::size_t i = 0; i < count; ++i) {
+      if (first_tables_[i].state.baseline != second_tables_[i].state.baseline) {
+        strangers.push_back(i);
+      }
+    }
+    first_empty_.assign(count, false);
+    second_empty_.assign(count, false);
+    if (strangers.empty()) return;
+    const auto find = [&strangers](Node& node, const std::vector<CapturedTable>& tables,
+                                   std::vector<bool>& empty) {
+      read(node, [&] {
+        for (const std::size_t i : strangers) {
+          const ActiveTable& table = tables[i].table;
+          empty[i] = !node.has_pending(table) && node.is_empty(table);
+        }
+      });
+    };
+    find(first_, first_tables_, first_empty_);
+    find(second_, second_tables_, second_empty_);
   }
 
   /// Pulls to and fro with open transactions that are rolled back at the end.
@@ -413,6 +486,19 @@ class Session {
 
   bool wrote() const { return report_.to_second.wrote || report_.to_first.wrote; }
 
+  /// Runs `work` in a snapshot of its own.
+  template <typename Work>
+  static void read(Node& node, const Work& work) {
+    node.begin_read();
+    try {
+      work();
+    } catch (...) {
+      node.rollback();
+      throw;
+    }
+    node.rollback();
+  }
+
   /// Runs `work` in a write transaction of its own.
   template <typename Work>
   static void write(Node& node, const Work& work) {
@@ -431,8 +517,7 @@ class Session {
   static void register_peer(Node& node, const std::vector<CapturedTable>& tables,
                             const Identity& peer, const std::vector<CapturedTable>& peer_tables) {
     std::vector<std::size_t> outdated;
-    node.begin_read();
-    try {
+    read(node, [&] {
       for (std::size_t i = 0; i < tables.size(); ++i) {
         const auto peers = node.load_peers(tables[i].table);
         const auto known = peers.find(peer.node_id);
@@ -440,11 +525,7 @@ class Session {
           outdated.push_back(i);
         }
       }
-    } catch (...) {
-      node.rollback();
-      throw;
-    }
-    node.rollback();
+    });
     if (outdated.empty()) return;
     write(node, [&] {
       for (const std::size_t i : outdated) {
@@ -510,8 +591,8 @@ class Session {
   std::vector<CapturedTable> second_tables_;
   std::vector<bool> first_empty_;  // before the session
   std::vector<bool> second_empty_;
-  std::vector<Knowledge> first_met_;  // what the second noted of the first when they met last
-  std::vector<Knowledge> second_met_;
+  Standing first_stands_;
+  Standing second_stands_;
   std::vector<apply::TableOptions> table_options_;
 };
 
@@ -571,8 +652,12 @@ Tables look_at(Node& node) {
 
 TablePlan plan_tables(const JobConfig& job, Node& first, Node& second) {
   TablePlan plan;
-  const auto [first_active, first_catalog] = look_at(first);
-  const auto [second_active, second_catalog] = look_at(second);
+  Tables first_has;
+  Tables second_has;
+  run_on_both(
+      first, second, [&] { first_has = look_at(first); }, [&] { second_has = look_at(second); });
+  const auto& [first_active, first_catalog] = first_has;
+  const auto& [second_active, second_catalog] = second_has;
   const std::set<std::string> names = wanted_names(job, first_active, second_active);
   std::vector<TableSpec> order;
   for (const std::string& name : names) {
