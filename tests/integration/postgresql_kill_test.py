@@ -74,6 +74,7 @@ class Writer(threading.Thread):
         super().__init__(name=node.name)
         self.node, self.ledger, self.stop = node, ledger, stop
         self.rng, self.written, self.problem = random.Random(seed), 0, None
+        self.history = []  # for failures: (time, who, key, what was written, what was seen, how it ended)
 
     def run(self):
         application = SqliteApplication(self.node) if isinstance(self.node, Node) else PgApplication(self.node)
@@ -88,7 +89,7 @@ class Writer(threading.Thread):
     def transaction(self, application):
         self.written += 1
         token = "w%d:%s:%d" % (self.rng.randrange(10**6), self.node.name, self.written)
-        key, seen, deletes = self.rng.randrange(KEYS), "", False
+        key, seen, deletes, end = self.rng.randrange(KEYS), "", False, "acknowledged"
         try:
             seen = application.seen(key)
             deletes = bool(seen) and self.rng.random() < 0.15
@@ -104,6 +105,8 @@ class Writer(threading.Thread):
             application.recover()
             if not self.ask(application, token):
                 return
+            end = "committed, the answer was lost"
+        self.history.append((time.time(), self.node.name, key, "delete" if deletes else token, seen, end))
         self.ledger.acknowledge(self.node.name, [] if deletes else [token], tokens_in(seen))
 
     @staticmethod
@@ -132,7 +135,9 @@ def strike(lab, server, job, usual_s):
         server.sql("postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tidemark'",
                    role="postgres")
     else:
+        lab.crashes.append((time.time(), "the server", "is killed"))
         server.restart()
+        lab.crashes.append((time.time(), "the server", "is back"))
     out, err = process.communicate(timeout=60)
     require(process.returncode in ENDS, "exit %d: %s%s" % (process.returncode, out, err))
     return what if process.returncode not in (0, 3) else "nothing"
@@ -147,6 +152,26 @@ def settle(lab, jobs):
             return
         time.sleep(0.05)
     require(False, "sessions still move rows after a minute")
+
+
+def tell_history(lab, problems, writers, nodes):
+    """What was done to the keys of lost writes, and when sessions met."""
+    history = sorted(entry for writer in writers for entry in writer.history)
+    lost = set().union(*(tokens_in(problem) for problem in problems))
+    lines = []
+    for key in sorted({entry[2] for entry in history if entry[3] in lost}):
+        lines += ["%.6f %s" % (entry[0], entry[1:])
+                  for entry in sorted([e for e in history if e[2] == key] + lab.crashes)]
+        lines += ["conflict %s" % c for c in lab.conflicts() if c["key"] == {"id": {"type": "integer", "value": key}} or
+                  str(c["key"]).find("'%d'" % key) >= 0 or str(c["key"]).find(": %d}" % key) >= 0]
+    for node in nodes.values():
+        if isinstance(node, PgNode):
+            lines += ["%s: committed here: %s" % (node.name, row) for row in node.rows("SELECT token FROM audit")
+                      if row[0] in lost]
+            lines += ["%s: %s" % (node.name, row) for row in node.rows("SELECT * FROM tidemark.session ORDER BY 1")]
+    path = lab.directory / "history"
+    path.write_text("\n".join(lines))
+    lab.note("history of the keys: %s" % path)
 
 
 def kill_all_over(lab, kinds, jobs, rounds):
@@ -164,6 +189,7 @@ def kill_all_over(lab, kinds, jobs, rounds):
         writers = [Writer(node, lab.rng.random(), ledgers[name], stop) for name, node in nodes.items()]
         for writer in writers:
             writer.start()
+        lab.crashes = []
         hits = {"program": 0, "backends": 0, "server": 0, "nothing": 0}
         try:
             for round_number in range(rounds):
@@ -188,6 +214,8 @@ def kill_all_over(lab, kinds, jobs, rounds):
             whole.seen.update(ledger.seen)
         final = set().union(*(tokens_in(row[1]) for row in expected)) if expected else set()
         counts, problems = whole.judge(final, lab.conflicts())
+        if problems:
+            tell_history(lab, problems, writers, nodes)
         require(not problems, "the ledger of %d writes: %s\n  %s" % (len(whole.written), dict(counts), "\n  ".join(problems[:20])))
         # A canary: without the conflict log something must be missing.
         if counts["in the conflict log"]:
