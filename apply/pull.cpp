@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "apply/table_applier.h"
+#include "apply/target_conflict_log.h"
 #include "model/error.h"
 
 namespace tidemark::apply {
@@ -25,34 +26,6 @@ constexpr int kAttempts = 5;
 constexpr int kHopefulAttempts = 3;
 constexpr int kCollisions = 10;
 constexpr std::int64_t kProgressEvery = 4096;
-
-/// Completes conflicts and keeps them on the target.
-class TargetConflictLog final : public ConflictLog {
- public:
-  TargetConflictLog(const PullRequest& request, PullReport& report)
-      : request_(request), report_(report), found_at_us_(request.target.clock_us()) {}
-
-  void keep(Conflict conflict, PullCounts& counts) override {
-    conflict.session_id = request_.session_id;
-    conflict.job = request_.job;
-    conflict.found_at_us = found_at_us_;
-    conflict.id = conflict_id(conflict);
-    if (!request_.target.log_conflict(conflict)) return;
-    ++counts.conflicts;
-    if (report_.conflicts.size() < PullReport::kKeptConflicts) {
-      report_.conflicts.push_back(std::move(conflict));
-    }
-  }
-
-  void tell_waiting(const std::string& table, const QuarantinedRow& row) override {
-    if (report_.waiting.size() < PullReport::kKeptWaiting) report_.waiting.push_back({table, row});
-  }
-
- private:
-  const PullRequest& request_;
-  PullReport& report_;
-  const std::int64_t found_at_us_;
-};
 
 /// Ends a node's transaction on every way out; a dry run's caller does that itself.
 class Transaction {
@@ -396,7 +369,7 @@ class Pull {
 
   PullCounts apply_stage(std::size_t index, Stage& stage) {
     CapturedTable& into = request_.target_tables[index];
-    TargetConflictLog conflicts(request_, report_);
+    TargetConflictLog conflicts(target_, request_.session_id, request_.job, report_);
     TableApplier applier({.source = source_,
                           .target = target_,
                           .table = into.table,

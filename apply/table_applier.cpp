@@ -56,6 +56,11 @@ PullCounts TableApplier::apply(Stage& stage) {
   return counts_;
 }
 
+PullCounts TableApplier::retry() {
+  retry_quarantined();
+  return counts_;
+}
+
 void TableApplier::learn() {
   const TableState& source = context_.source_state;
   if (compare::is_joining(rules_context_)) state_.baseline = source.baseline;

@@ -47,6 +47,9 @@ class TableApplier final : private ApplySink, private PairSink {
   /// knows what the source knew; it is not saved.
   PullCounts apply(Stage& stage);
 
+  /// Tries the rows that wait in quarantine again, without anything new.
+  PullCounts retry();
+
  private:
   /// What a full compare decided about one key; the row itself waits in a spool.
   struct Verdict {

@@ -148,6 +148,70 @@ CommandSpec sessions_command() {
   };
 }
 
+CommandSpec quarantine_command() {
+  CommandSpec list{
+      .name = "list",
+      .summary = "list the rows that wait",
+      .description = "Lists the rows that wait on all nodes, each with the reason.",
+      .words = {},
+      .options = {},
+      .examples = {},
+      .run = run_quarantine_list,
+      .subcommands = {},
+  };
+  CommandSpec show{
+      .name = "show",
+      .summary = "show one waiting row beside what its node has",
+      .description =
+          "Shows every column of the row that waits and of the row that the node has under its "
+          "key. ID is the beginning of a waiting row's id, as long as it is unique.",
+      .words = words(WordKind::waiting_row, "ID", 1, 1),
+      .options = {},
+      .examples = {},
+      .run = run_quarantine_show,
+      .subcommands = {},
+  };
+  CommandSpec retry{
+      .name = "retry",
+      .summary = "try the rows that wait again at once",
+      .description =
+          "Tries all rows that wait on the nodes named, or on all nodes, as the next session "
+          "would. "
+          "Rows that still cannot be held go on waiting, and the command ends with 3.",
+      .words = words(WordKind::node, "NODE", 0, WordsSpec::kMany),
+      .options = {dry_run("tell what would be written, change nothing")},
+      .examples = {},
+      .run = run_quarantine_retry,
+      .subcommands = {},
+  };
+  CommandSpec discard{
+      .name = "discard",
+      .summary = "give a waiting row up, the node keeps what it has",
+      .description =
+          "The row goes to the conflict log, from where it can be reinstated. What the node has "
+          "instead, be it no row, becomes a new change that wins on every node.",
+      .words = words(WordKind::waiting_row, "ID", 1, WordsSpec::kMany),
+      .options = {dry_run("tell what would be discarded, change nothing")},
+      .examples = {},
+      .run = run_quarantine_discard,
+      .subcommands = {},
+  };
+  return {
+      .name = "quarantine",
+      .summary = "list, show, retry or discard rows that a node cannot hold",
+      .description =
+          "A row that its target refuses (a type, CHECK, NOT NULL, a foreign key) waits there with "
+          "the reason while everything else flows, and is tried again in every session.",
+      .words = {},
+      .options = {},
+      .examples = {{"tidemark quarantine", "lists what waits"},
+                   {"tidemark quarantine show 3f2a", "the row beside what its node has"},
+                   {"tidemark quarantine retry hub", "after a constraint of hub was changed"}},
+      .run = nullptr,
+      .subcommands = {std::move(list), std::move(show), std::move(retry), std::move(discard)},
+  };
+}
+
 CommandSpec conflicts_command() {
   const WordsSpec one = words(WordKind::conflict, "ID", 1, 1);
   const WordsSpec many = words(WordKind::conflict, "ID", 1, WordsSpec::kMany);
@@ -301,9 +365,9 @@ const std::vector<OptionSpec>& global_options() {
 
 const std::vector<CommandSpec>& commands() {
   static const std::vector<CommandSpec> kCommands = {
-      init_command(),   check_command(),   activate_command(), deactivate_command(),
-      sync_command(),   status_command(),  sessions_command(), conflicts_command(),
-      verify_command(), version_command(), help_command(),
+      init_command(),       check_command(),  activate_command(), deactivate_command(),
+      sync_command(),       status_command(), sessions_command(), conflicts_command(),
+      quarantine_command(), verify_command(), version_command(),  help_command(),
   };
   return kCommands;
 }

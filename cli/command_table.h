@@ -18,7 +18,7 @@ struct OptionSpec {
 };
 
 /// What the words after the command are.
-enum class WordKind : std::uint8_t { none, job, node, conflict, command };
+enum class WordKind : std::uint8_t { none, job, node, conflict, waiting_row, command };
 
 struct WordsSpec {
   WordKind kind = WordKind::none;

@@ -4,11 +4,10 @@
 #include <map>
 
 #include "cli/interrupt.h"
+#include "cli/text.h"
 
 namespace tidemark::cli {
 namespace {
-
-constexpr std::size_t kShortId = 8;
 
 /// Which of two statuses of one conflict says more about it.
 int weight(ConflictStatus status) {
@@ -64,17 +63,7 @@ const BookedConflict& ConflictBook::find(const std::string& prefix) const {
   return *found;
 }
 
-std::string ConflictBook::short_id(const std::string& id) const {
-  std::size_t length = kShortId;
-  const auto pass = [&](const std::string& other) {
-    while (length < id.size() && id.compare(0, length, other, 0, length) == 0) ++length;
-  };
-  // Only its neighbours in order can share as much of it.
-  const auto place = std::lower_bound(ids.begin(), ids.end(), id);
-  if (place != ids.begin()) pass(*std::prev(place));
-  if (place != ids.end() && std::next(place) != ids.end()) pass(*std::next(place));
-  return id.substr(0, length);
-}
+std::string ConflictBook::short_id(const std::string& id) const { return cli::short_id(ids, id); }
 
 ConflictBook read_conflicts(Context& context) {
   ConflictBook book;

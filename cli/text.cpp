@@ -198,4 +198,16 @@ std::string TextTable::render(std::size_t indent) const {
   return out;
 }
 
+std::string short_id(const std::vector<std::string>& sorted, const std::string& id) {
+  std::size_t length = 8;
+  const auto pass = [&](const std::string& other) {
+    while (length < id.size() && id.compare(0, length, other, 0, length) == 0) ++length;
+  };
+  // Only its neighbours in order can share as much of it.
+  const auto place = std::lower_bound(sorted.begin(), sorted.end(), id);
+  if (place != sorted.begin()) pass(*std::prev(place));
+  if (place != sorted.end() && std::next(place) != sorted.end()) pass(*std::next(place));
+  return id.substr(0, length);
+}
+
 }  // namespace tidemark::cli

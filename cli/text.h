@@ -52,4 +52,7 @@ class TextTable {
   std::vector<std::vector<std::string>> rows_;
 };
 
+/// As much of an id as tells it from all others in `sorted`, eight digits at least.
+std::string short_id(const std::vector<std::string>& sorted, const std::string& id);
+
 }  // namespace tidemark::cli

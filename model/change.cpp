@@ -12,7 +12,7 @@ namespace {
 template <typename Enum, std::size_t size>
 using Names = std::array<std::pair<Enum, std::string_view>, size>;
 
-constexpr Names<ConflictType, 11> kConflictTypes{{
+constexpr Names<ConflictType, 12> kConflictTypes{{
     {ConflictType::insert_exists, "insert_exists"},
     {ConflictType::update_differs, "update_differs"},
     {ConflictType::update_deleted, "update_deleted"},
@@ -24,6 +24,7 @@ constexpr Names<ConflictType, 11> kConflictTypes{{
     {ConflictType::parent_missing, "parent_missing"},
     {ConflictType::child_exists, "child_exists"},
     {ConflictType::revived, "revived"},
+    {ConflictType::discarded, "discarded"},
 }};
 
 constexpr Names<Policy, 4> kPolicies{{
@@ -84,6 +85,15 @@ std::optional<ConflictStatus> parse_conflict_status(std::string_view text) {
   return value_of(kStatuses, text);
 }
 
+std::string hash_id(std::string_view text) {
+  const XXH128_hash_t hash = XXH3_128bits(text.data(), text.size());
+  char digits[33];
+  std::snprintf(digits, sizeof digits, "%016llx%016llx",
+                static_cast<unsigned long long>(hash.high64),
+                static_cast<unsigned long long>(hash.low64));
+  return digits;
+}
+
 std::string conflict_id(const Conflict& conflict) {
   std::string first = side_identity(conflict.winner);
   std::string second = side_identity(conflict.loser);
@@ -101,12 +111,7 @@ std::string conflict_id(const Conflict& conflict) {
   };
   append_sized(first);
   append_sized(second);
-  const XXH128_hash_t hash = XXH3_128bits(text.data(), text.size());
-  char digits[33];
-  std::snprintf(digits, sizeof digits, "%016llx%016llx",
-                static_cast<unsigned long long>(hash.high64),
-                static_cast<unsigned long long>(hash.low64));
-  return digits;
+  return hash_id(text);
 }
 
 PullCounts& PullCounts::operator+=(const PullCounts& other) {

@@ -52,6 +52,7 @@ enum class ConflictType : std::uint8_t {
   parent_missing,
   child_exists,
   revived,
+  discarded,  // a row that waited in quarantine, given up by hand
 };
 std::string_view to_string(ConflictType type);
 std::optional<ConflictType> parse_conflict_type(std::string_view text);
@@ -91,6 +92,9 @@ struct Conflict {
   ConflictSide winner;
   ConflictSide loser;
 };
+
+/// 32 hexadecimal digits.
+std::string hash_id(std::string_view text);
 
 /// Sets the id: the same for the same table, key and pair of versions, whichever node meets them
 /// and whoever is called winner.

@@ -783,6 +783,82 @@ def test_constraints_of_one_node_only(lab):
     require_equal([c["loser"]["row"]["n"]["value"] for c in lab.conflicts()], ["5000"], "what lost")
 
 
+def waiting_rows(lab):
+    return lab.run("quarantine").documents[-1]["rows"]
+
+
+@test
+def test_rows_that_wait_are_shown_tried_again_and_given_up(lab):
+    plain = "CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT, n INTEGER);"
+    a = lab.node("a", plain)
+    b = lab.node("b", plain.replace("n INTEGER", "n INTEGER CHECK(n < 100)"))
+    c = lab.node("c", plain)
+    lab.job("ab", [a, b])
+    lab.job("bc", [b, c])
+    lab.activate()
+    require_equal(waiting_rows(lab), [], "rows before anything waits")
+    a.sql("INSERT INTO t VALUES (1, 'fits', 1), (2, 'wide', 200), (3, 'wider', 300), (4, 'now', 4)")
+    lab.sync(code=3)
+    a.sql("UPDATE t SET n = 400, v = 'widest' WHERE id = 4")
+    lab.sync(code=3)
+    rows = waiting_rows(lab)
+    require_equal([(r["node"], r["table"], r["key"]["id"]["value"], r["source"]) for r in rows],
+                  [("b", "t", key, "a") for key in ("2", "3", "4")], "rows that wait")
+    require_equal(len({r["id"] for r in rows}), 3, "ids")
+    require(all("n < 100" in r["reason"] and r["since"] and r["row"]["v"]["value"] for r in rows), rows)
+    lab.run("quarantine", as_json=False).require_told("n < 100", "show ID")
+    lab.run("quarantine", "show", rows[2]["id"][:10], as_json=False).require_told("widest", "now", "400", "discard", "retry b")
+    lab.run("quarantine", "show", "zz", code=2).require_told("zz", "quarantine list")
+    lab.run("quarantine", "retry", "nobody", code=2).require_told("nobody")
+    # Nothing changed, so nothing fits.
+    again = lab.run("quarantine", "retry", "b", code=3)
+    require_equal((again.last["written"], again.last["waiting"]), (0, 3), "a retry in vain")
+    lab.run("quarantine", "discard", rows[0]["id"], "--dry-run")
+    require_equal(waiting_rows(lab), rows, "rows after a dry run")
+    # Given up: an insert that the node lacks is deleted everywhere, an update goes back everywhere; the log has both rows.
+    lab.run("quarantine", "discard", rows[0]["id"][:12], rows[2]["id"])
+    require_equal([r["key"]["id"]["value"] for r in waiting_rows(lab)], ["3"], "rows that still wait")
+    for _ in range(2):
+        lab.sync(code=3)
+    require_equal(a.rows("SELECT * FROM t ORDER BY id"), [(1, "fits", 1), (3, "wider", 300), (4, "now", 4)], "rows on a")
+    require_equal(sorted((c["type"], c["loser"]["row"]["n"]["value"], c["winner"]["deleted"]) for c in lab.conflicts()),
+                  [("discarded", "200", True), ("discarded", "400", False)], "conflicts")
+    # Tried again when there is room; the row goes on to a node that never heard of it.
+    b.sql("PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = replace(sql, '100', '1000') WHERE name = 't';")
+    require_equal(lab.run("quarantine", "retry", "--dry-run").last["written"], 1, "rows of a dry run")
+    require_equal(len(waiting_rows(lab)), 1, "rows after a dry run")
+    require_equal(lab.run("quarantine", "retry").last["written"], 1, "rows that fit now")
+    require_equal(b.value("SELECT n FROM t WHERE id = 3"), 300, "the row that fits now")
+    lab.sync()
+    lab.sync()
+    lab.require_settled()
+    require_equal(c.rows("SELECT * FROM t ORDER BY id"), [(1, "fits", 1), (3, "wider", 300), (4, "now", 4)], "rows on c")
+    # What was given up can be reinstated like any loser.
+    lost = next(c for c in lab.conflicts() if c["loser"]["row"]["n"]["value"] == "200")
+    lab.run("conflicts", "reinstate", lost["id"])
+    for _ in range(2):
+        lab.sync()
+    lab.require_settled()
+    require_equal(b.value("SELECT v FROM t WHERE id = 2"), "wide", "the row that came back")
+
+
+@test
+def test_a_backup_cannot_give_up_what_its_source_has(lab):
+    a = lab.node("a", "CREATE TABLE t(id INTEGER PRIMARY KEY, n INTEGER);")
+    b = lab.node("b", "CREATE TABLE t(id INTEGER PRIMARY KEY, n INTEGER CHECK(n < 100));")
+    lab.job("ab", [a, b], mode="backup")
+    lab.activate()
+    a.sql("INSERT INTO t VALUES (1, 200), (2, 2)")
+    lab.sync(code=3)
+    (row,) = waiting_rows(lab)
+    lab.run("quarantine", "discard", row["id"], code=7).require_told("node b", "backup", "node a")
+    require_equal(waiting_rows(lab), [row], "rows that wait")
+    a.sql("UPDATE t SET n = 20 WHERE id = 1")
+    lab.sync()
+    require_equal(waiting_rows(lab), [], "rows that wait")
+    lab.require_settled()
+
+
 @test
 def test_unknown_nodes_and_jobs_and_missing_files(lab):
     a, b = started(lab)

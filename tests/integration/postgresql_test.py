@@ -339,6 +339,31 @@ def test_p11_what_postgresql_cannot_hold_waits(lab):
 
 
 @test
+def test_p11_what_waits_is_tried_again_and_given_up(lab):
+    hub = PgNode(lab, "hub", "CREATE TABLE item(id integer PRIMARY KEY, name varchar(5), n integer);", role="tm_session",
+                 owner="tm_owner")
+    shop = lab.node("shop", "CREATE TABLE item(id INTEGER PRIMARY KEY, name TEXT, n INTEGER);")
+    lab.job("hs", [hub, shop])
+    lab.activate()
+    shop.sql("INSERT INTO item VALUES (1, 'short', 1), (2, 'far too long', 2), (3, 'too long again', 3)")
+    lab.sync(code=3)
+    rows = lab.run("quarantine").documents[-1]["rows"]
+    require_equal([(r["node"], r["row"]["name"]["value"]) for r in rows], [("hub", "far too long"), ("hub", "too long again")],
+                  "rows that wait")
+    lab.run("quarantine", "retry", code=3)
+    lab.run("quarantine", "discard", rows[1]["id"])
+    hub.sql("ALTER TABLE item ALTER name TYPE varchar(50)")
+    lab.activate("hub")
+    require_equal(lab.run("quarantine", "retry", "hub").last["written"], 1, "rows that fit now")
+    for _ in range(2):
+        lab.sync()
+    lab.verify()
+    require_equal(hub.dump("item"), [("1", "short", "1"), ("2", "far too long", "2")], "rows of the hub")
+    require_equal(shop.rows("SELECT id FROM item ORDER BY id"), [(1,), (2,)], "rows of the shop")
+    require_equal([c["type"] for c in lab.conflicts()], ["discarded"], "conflicts")
+
+
+@test
 def test_p11_a_deleted_key_that_cannot_be_here_stops_no_first_copy(lab):
     a = PgNode(lab, "a", "CREATE TABLE item(id text PRIMARY KEY, n integer);")
     b = lab.node("b", "CREATE TABLE item(id TEXT PRIMARY KEY NOT NULL, n INTEGER);")

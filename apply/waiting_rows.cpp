@@ -1,0 +1,100 @@
+#include "apply/waiting_rows.h"
+
+#include <algorithm>
+
+#include "apply/table_applier.h"
+#include "apply/target_conflict_log.h"
+
+namespace tidemark::apply {
+namespace {
+
+using capture::CapturedTable;
+
+/// Runs `work` in a write transaction with the tables' changes harvested: what the node did by
+/// itself meanwhile has its version.
+template <typename Work>
+void write_harvested(Node& node, const std::vector<ActiveTable>& tables, bool dry_run,
+                     const Work& work) {
+  node.begin_write();
+  try {
+    std::vector<CapturedTable> captured;
+    for (const ActiveTable& table : tables) {
+      captured.push_back({.table = table, .state = node.load_state(table)});
+    }
+    capture::harvest(node, captured);
+    for (CapturedTable& each : captured) {
+      work(each);
+      node.save_state(each.table, each.state);
+    }
+    if (!dry_run) {
+      node.commit();
+      return;
+    }
+  } catch (...) {
+    node.rollback();
+    throw;
+  }
+  node.rollback();
+}
+
+}  // namespace
+
+PullReport retry_waiting_rows(Node& node, const std::vector<ActiveTable>& tables,
+                              const std::string& session_id, bool dry_run) {
+  PullReport report;
+  const std::string job;
+  write_harvested(node, tables, dry_run, [&](CapturedTable& captured) {
+    if (node.quarantined(captured.table).empty()) return;
+    TargetConflictLog conflicts(node, session_id, job, report);
+    const TableState before = captured.state;
+    TableApplier applier({.source = node,
+                          .target = node,
+                          .table = captured.table,
+                          .source_state = before,
+                          .target_state = captured.state,
+                          .policy = Policy::latest,
+                          .source_is_first = false,
+                          .mirror = false,
+                          .was_restored = false,
+                          .rules = {},
+                          .conflicts = conflicts,
+                          .session_id = session_id});
+    report.tables[captured.table.spec.name] = applier.retry();
+    report.wrote = !dry_run;
+  });
+  return report;
+}
+
+void discard_waiting_row(Node& node, const ActiveTable& table, const QuarantinedRow& row,
+                         const std::string& session_id) {
+  write_harvested(node, {table}, false, [&](CapturedTable& captured) {
+    const auto key = to_views(row.key);
+    const LocalRow local = node.find(table, key);
+    Conflict conflict;
+    conflict.session_id = session_id;
+    conflict.found_at_us = node.clock_us();
+    conflict.table = table.spec.name;
+    for (const ColumnSpec& column : table.spec.columns) conflict.columns.push_back(column.name);
+    conflict.key_columns = table.spec.key;
+    conflict.key = row.key;
+    conflict.type = ConflictType::discarded;
+    conflict.winner = {
+        .node = node.name(), .version = local.version, .present = local.present, .row = local.row};
+    conflict.loser = {.node = row.source, .version = row.version, .present = true, .row = row.row};
+    conflict.id = conflict_id(conflict);
+    node.log_conflict(conflict);
+    std::int64_t changed_at_us = conflict.found_at_us;
+    for (const std::optional<Version>& version : {local.version, row.version}) {
+      if (version) changed_at_us = std::max(changed_at_us, version->changed_at_us + 1);
+    }
+    TableState& state = captured.state;
+    const std::int64_t sequence = state.sequence() + 1;
+    state.knowledge.raise(state.origin, sequence);
+    node.put_version(
+        table, key, local.present,
+        Version{.changed_at_us = changed_at_us, .origin = state.origin, .sequence = sequence});
+    node.release_quarantined(table, key);
+  });
+}
+
+}  // namespace tidemark::apply
