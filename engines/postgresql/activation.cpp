@@ -255,33 +255,33 @@ void PostgresqlNode::drop_triggers(std::int64_t id) {
 
 // What the server prints of all that captures a table: triggers of the table and of its partitions,
 // the function, the columns of log and versions. Whatever is changed, lost or added changes it.
-std::string PostgresqlNode::capture_digest(std::int64_t id) {
-  const std::string number = std::to_string(id);
-  return connection_
-      .run_prepared(
-          "WITH relations AS (SELECT DISTINCT p.relid FROM pg_catalog.pg_trigger t CROSS JOIN "
-          "LATERAL "
-          "(SELECT t.tgrelid AS relid UNION SELECT relid FROM "
-          "pg_catalog.pg_partition_tree(t.tgrelid)) p "
-          "WHERE NOT t.tgisinternal AND starts_with(t.tgname::text, 'tidemark_' || $1 || '_')) "
-          "SELECT md5(coalesce((SELECT string_agg(r.relid::regclass::text || coalesce((SELECT "
-          "string_agg(pg_catalog.pg_get_triggerdef(t.oid) || t.tgenabled::text, ';' ORDER BY "
-          "t.tgname) FROM "
-          "pg_catalog.pg_trigger t WHERE t.tgrelid = r.relid AND starts_with(t.tgname::text, "
-          "'tidemark_' || "
-          "$1 || '_')), ''), ';' ORDER BY r.relid::regclass::text) FROM relations r), '') || "
-          "coalesce((SELECT pg_catalog.pg_get_functiondef(p.oid) FROM pg_catalog.pg_proc p WHERE "
-          "p.oid = "
-          "to_regprocedure('tidemark.capture_' || $1 || '()')), '') || coalesce((SELECT "
-          "string_agg(c.relname || '.' || a.attname || ' ' || pg_catalog.format_type(a.atttypid, "
-          "a.atttypmod), ';' "
-          "ORDER BY c.relname, a.attnum) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_attribute a "
-          "ON a.attrelid = "
-          "c.oid AND a.attnum > 0 WHERE c.oid IN (to_regclass('tidemark.log_' || $1), "
-          "to_regclass('tidemark.version_' || $1))), ''))",
-          {number})
-      .text(0, 0);
+std::map<std::int64_t, std::string> PostgresqlNode::capture_digests(
+    std::optional<std::int64_t> only) {
+  const Rows rows = connection_.run_prepared(
+      "WITH trigger AS (SELECT t.oid, t.tgrelid, t.tgname, t.tgenabled, t.tgisinternal, "
+      "substring(t.tgname::text FROM '^tidemark_([0-9]+)_')::bigint AS id FROM "
+      "pg_catalog.pg_trigger t WHERE starts_with(t.tgname::text, 'tidemark_')), "
+      "relation AS (SELECT DISTINCT t.id, p.relid FROM trigger t CROSS JOIN LATERAL (SELECT "
+      "t.tgrelid AS relid UNION SELECT relid FROM pg_catalog.pg_partition_tree(t.tgrelid)) p WHERE "
+      "NOT t.tgisinternal) "
+      "SELECT k.id, md5(coalesce((SELECT string_agg(r.relid::regclass::text || coalesce((SELECT "
+      "string_agg(pg_catalog.pg_get_triggerdef(t.oid) || t.tgenabled::text, ';' ORDER BY t.tgname) "
+      "FROM trigger t WHERE t.tgrelid = r.relid AND t.id = k.id), ''), ';' ORDER BY "
+      "r.relid::regclass::text) FROM relation r WHERE r.id = k.id), '') || coalesce((SELECT "
+      "pg_catalog.pg_get_functiondef(p.oid) FROM pg_catalog.pg_proc p WHERE p.oid = "
+      "to_regprocedure('tidemark.capture_' || k.id || '()')), '') || coalesce((SELECT "
+      "string_agg(c.relname || '.' || a.attname || ' ' || pg_catalog.format_type(a.atttypid, "
+      "a.atttypmod), ';' ORDER BY c.relname, a.attnum) FROM pg_catalog.pg_class c JOIN "
+      "pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 WHERE c.oid IN "
+      "(to_regclass('tidemark.log_' || k.id), to_regclass('tidemark.version_' || k.id))), '')) "
+      "FROM tidemark.captured_table k WHERE $1::bigint IS NULL OR k.id = $1",
+      {only ? Parameter(std::to_string(*only)) : Parameter()});
+  std::map<std::int64_t, std::string> digests;
+  for (int i = 0; i < rows.size(); ++i) digests[rows.integer(i, 0)] = rows.text(i, 1);
+  return digests;
 }
+
+std::string PostgresqlNode::capture_digest(std::int64_t id) { return capture_digests(id).at(id); }
 
 void PostgresqlNode::install_capture(const TableSpec& table, const BaselineId& baseline) {
   const CatalogTable found = require_table(table.name);
@@ -371,6 +371,7 @@ std::vector<ActiveTable> PostgresqlNode::active_tables() {
   const Rows rows = connection_.run_prepared(
       "SELECT id, name, shape, capture FROM tidemark.captured_table ORDER BY name COLLATE \"C\"",
       {});
+  const std::map<std::int64_t, std::string> digests = capture_digests(std::nullopt);
   for (int i = 0; i < rows.size(); ++i) {
     ActiveTable table;
     table.id = rows.integer(i, 0);
@@ -387,7 +388,7 @@ std::vector<ActiveTable> PostgresqlNode::active_tables() {
           kept->second->catalog().columns != found->second.columns) {
         tables_.erase(kept);
       }
-      const bool intact = table.spec.refusal.empty() && capture_digest(table.id) == rows.text(i, 3);
+      const bool intact = table.spec.refusal.empty() && digests.at(table.id) == rows.text(i, 3);
       table.health = intact ? CaptureHealth::intact : CaptureHealth::missing;
     }
     tables.push_back(std::move(table));

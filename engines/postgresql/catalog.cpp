@@ -28,28 +28,30 @@ SELECT a.attrelid::text, a.attname::text, pg_catalog.format_type(a.atttypid, a.a
        coalesce(pg_catalog.pg_get_serial_sequence(pg_catalog.quote_ident(n.nspname) || '.' ||
                 pg_catalog.quote_ident(c.relname), a.attname), ''),
        t.typtype::text, coalesce(l.collisdeterministic, true), t.typnamespace = 'pg_catalog'::regnamespace,
-       typmod.value, row_number() OVER (PARTITION BY a.attrelid ORDER BY a.attnum),
-       CASE WHEN a.attcollation <> 0 AND a.attcollation <> own.typcollation
+       a.atttypmod, row_number() OVER (PARTITION BY a.attrelid ORDER BY a.attnum),
+       CASE WHEN a.attcollation <> 0 AND a.attcollation <> t.typcollation
             THEN ' COLLATE ' || pg_catalog.quote_ident(ln.nspname) || '.' || pg_catalog.quote_ident(l.collname)
-            ELSE '' END
+            ELSE '' END, a.atttypid::text
 FROM pg_catalog.pg_attribute a
 JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-CROSS JOIN LATERAL (
-  WITH RECURSIVE base(type, typmod) AS (
-    SELECT a.atttypid, a.atttypmod
-    UNION ALL
-    SELECT d.typbasetype, d.typtypmod FROM base JOIN pg_catalog.pg_type d ON d.oid = base.type
-    WHERE d.typtype = 'd')
-  SELECT base.type, base.typmod AS value FROM base JOIN pg_catalog.pg_type b ON b.oid = base.type
-  WHERE b.typtype <> 'd') typmod
-JOIN pg_catalog.pg_type t ON t.oid = typmod.type
-JOIN pg_catalog.pg_type own ON own.oid = a.atttypid
+JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
 LEFT JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation
 LEFT JOIN pg_catalog.pg_namespace ln ON ln.oid = l.collnamespace
 WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p') AND NOT c.relispartition
   AND n.nspname NOT LIKE 'pg\_%' AND n.nspname NOT IN ('information_schema', 'tidemark')
 ORDER BY a.attrelid, a.attnum)";
+
+// What domains stand for in the end. Asked only where there are some: it takes the server longer to
+// plan than the rest of the columns.
+constexpr char kDomains[] = R"(
+WITH RECURSIVE base(domain, type, typmod) AS (
+  SELECT d.oid, d.typbasetype, d.typtypmod FROM pg_catalog.pg_type d WHERE d.typtype = 'd'
+  UNION ALL
+  SELECT base.domain, d.typbasetype, d.typtypmod FROM base JOIN pg_catalog.pg_type d ON d.oid = base.type
+  WHERE d.typtype = 'd')
+SELECT base.domain::text, t.typname::text, t.typtype::text, t.typnamespace = 'pg_catalog'::regnamespace, base.typmod
+FROM base JOIN pg_catalog.pg_type t ON t.oid = base.type WHERE t.typtype <> 'd')";
 
 // The key first, then the other unique indexes. A term that is no column has no name.
 constexpr char kIndexes[] = R"(
@@ -208,6 +210,33 @@ class Reader {
     notes_.resize(tables_.size());
   }
 
+  /// The type whose values a column holds.
+  struct BaseType {
+    std::string name;
+    bool is_enum = false;
+    bool built_in = false;
+    std::int64_t typmod = -1;
+  };
+
+  BaseType base_type(const Rows& columns, int row) {
+    if (columns.bytes(row, 8) != "d") {
+      return {.name = columns.text(row, 3),
+              .is_enum = columns.bytes(row, 8) == "e",
+              .built_in = columns.boolean(row, 10),
+              .typmod = columns.integer(row, 11)};
+    }
+    if (domains_.empty()) {
+      const Rows rows = connection_.run_prepared(kDomains, {});
+      for (int i = 0; i < rows.size(); ++i) {
+        domains_[rows.text(i, 0)] = {.name = rows.text(i, 1),
+                                     .is_enum = rows.bytes(i, 2) == "e",
+                                     .built_in = rows.boolean(i, 3),
+                                     .typmod = rows.integer(i, 4)};
+      }
+    }
+    return domains_.at(columns.text(row, 14));
+  }
+
   void read_columns() {
     const Rows rows = connection_.run_prepared(kColumns, {});
     for (int i = 0; i < rows.size(); ++i) {
@@ -218,9 +247,7 @@ class Reader {
         table->spec.generated.push_back(name);
         continue;
       }
-      const std::string base = rows.text(i, 3);
-      const bool is_enum = rows.bytes(i, 8) == "e";
-      const bool built_in = rows.boolean(i, 10);
+      const auto [base, is_enum, built_in, typmod] = base_type(rows, i);
       CatalogColumn column{.type = rows.text(i, 2),
                            .codec = built_in ? codec_of(base) : Codec::text,
                            .is_boolean = built_in && base == "bool",
@@ -232,11 +259,11 @@ class Reader {
         table->spec.refusal = "has column " + name + " of type " + column.type +
                               ", whose values mean something in this database only";
       }
-      if (!can_be_key(base, is_enum, built_in, rows.integer(i, 11)) || !rows.boolean(i, 9)) {
+      if (!can_be_key(base, is_enum, built_in, typmod) || !rows.boolean(i, 9)) {
         notes_[positions_[table->oid]].bad_key_types[name] = column.type;
       }
       ColumnSpec spec{.name = name, .declared_type = column.type, .not_null = rows.boolean(i, 4)};
-      set_form(spec, column, built_in ? base : "", rows.integer(i, 11));
+      set_form(spec, column, built_in ? base : "", typmod);
       table->spec.columns.push_back(std::move(spec));
       table->columns.emplace(name, std::move(column));
     }
@@ -317,6 +344,7 @@ class Reader {
   std::vector<CatalogTable> tables_;
   std::vector<Notes> notes_;
   std::map<std::string, std::size_t> positions_;  // by oid
+  std::map<std::string, BaseType> domains_;       // by oid, once one was met
 };
 
 }  // namespace

@@ -105,6 +105,8 @@ class PostgresqlNode final : public Node {
   void create_triggers(const CatalogTable& table, std::int64_t id);
   void drop_triggers(std::int64_t id);
   std::string capture_digest(std::int64_t id);
+  /// Of all tables under capture, or of one.
+  std::map<std::int64_t, std::string> capture_digests(std::optional<std::int64_t> only);
   OriginId own_origin();
 
   // State.
