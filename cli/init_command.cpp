@@ -57,8 +57,11 @@ max_deletes = "20%"
 # Nodes whose clocks differ by more are not synchronized.
 #max_clock_skew = "5s"
 
-# "manual", "continuous", "every 30s" or "cron 0 2 * * *".
+# "manual", "continuous", "every 30s" or "cron 0 2 * * *", by the clocks of `time_zone` (the machine's);
+# and the times of the week in which the schedule starts nothing.
 #schedule = "manual"
+#time_zone = "Europe/Berlin"
+#exclude_windows = ["Mon-Fri 08:00-20:00"]
 
 # Settings of some tables; the last section that matches counts.
 #[job.branch1.table."stock_*"]

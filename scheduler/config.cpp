@@ -12,7 +12,6 @@
 #include <limits>
 #include <map>
 #include <set>
-#include <sstream>
 #include <string_view>
 #include <tuple>
 
@@ -21,6 +20,7 @@
 #include "engines/registry.h"
 #include "model/error.h"
 #include "model/table.h"
+#include "scheduler/duration.h"
 #include "scheduler/overlap.h"
 #include "scheduler/suggest.h"
 
@@ -28,13 +28,13 @@ namespace tidemark::scheduler {
 namespace {
 
 constexpr std::uintmax_t kMaxFileBytes = 4 << 20;
-constexpr std::chrono::hours kMaxDuration = std::chrono::days(36500);
 
-const std::vector<std::string> kTopKeys = {"job", "lock_timeout", "node", "tombstone_retention"};
+const std::vector<std::string> kTopKeys = {"job", "lock_timeout", "node", "time_zone",
+                                           "tombstone_retention"};
 const std::vector<std::string> kNodeKeys = {"names", "owner", "url"};
-const std::vector<std::string> kJobKeys = {"conflict",    "exclude", "max_clock_skew",
-                                           "max_deletes", "mode",    "nodes",
-                                           "schedule",    "table",   "tables"};
+const std::vector<std::string> kJobKeys = {
+    "conflict", "exclude",  "exclude_windows", "max_clock_skew", "max_deletes", "mode",
+    "nodes",    "schedule", "table",           "tables",         "time_zone"};
 const std::vector<std::string> kTableKeys = {"conflict"};
 const std::vector<std::string> kModes = {"two-way", "backup"};
 const std::vector<std::string> kPolicies = {"latest", "earliest", "first_node", "manual"};
@@ -186,6 +186,8 @@ class Reader {
         if (const auto duration = read_duration(value, "lock_timeout")) {
           config_.lock_timeout = std::chrono::duration_cast<std::chrono::milliseconds>(*duration);
         }
+      } else if (key.str() == "time_zone") {
+        zone_ = read_time_zone(value);
       } else if (key.str() == "tombstone_retention") {
         read_retention(value);
       } else {
@@ -402,6 +404,10 @@ class Reader {
         if (auto tables = read_strings(value, "exclude", "[\"log_*\"]")) job.exclude = *tables;
       } else if (word == "schedule") {
         read_schedule(value, job);
+      } else if (word == "exclude_windows") {
+        read_exclude_windows(value, job);
+      } else if (word == "time_zone") {
+        if (const auto zone = read_time_zone(value)) zones_.emplace(job.name, *zone);
       } else if (word == "conflict") {
         if (const auto policy = read_policy(value)) job.policy = *policy;
       } else if (word == "max_deletes") {
@@ -435,38 +441,60 @@ class Reader {
     }
   }
 
+  /// What `read` returns; the mistake that it throws gets the line of `value`.
+  template <typename Read>
+  auto at_line_of(const toml::node& value, Read read) -> std::optional<decltype(read())> {
+    try {
+      return read();
+    } catch (const Error& error) {
+      mistakes_.add(line_of(value), error.what(), error.hint());
+      return std::nullopt;
+    }
+  }
+
   void read_schedule(const toml::node& value, JobConfig& job) {
     const auto text = read_string(value, "schedule", "every 30s");
     if (!text) return;
-    job.schedule = *text;
-    const std::string problem = schedule_problem(*text);
-    if (problem.empty()) return;
-    mistakes_.add(line_of(value), "schedule " + in_quotes(*text) + " " + problem,
-                  "write \"manual\", \"continuous\", \"every 30s\" or \"cron 0 2 * * *\"");
+    auto schedule = at_line_of(value, [&] { return parse_schedule(*text); });
+    if (!schedule) return;
+    schedule->windows = job.schedule.windows;
+    job.schedule = std::move(*schedule);
+    if (job.schedule.kind == ScheduleKind::cron) local_time_lines_[job.name] = line_of(value);
   }
 
-  static std::string schedule_problem(const std::string& text) {
-    if (text == "manual" || text == "continuous") return {};
-    if (text.starts_with("every ")) {
-      const auto period = parse_duration(std::string_view(text).substr(6));
-      if (!period) return "has no duration after \"every\"";
-      return *period < std::chrono::seconds(1) ? "is more often than once a second" : "";
+  void read_exclude_windows(const toml::node& value, JobConfig& job) {
+    const auto texts = read_strings(value, "exclude_windows", "[\"Mon-Fri 08:00-20:00\"]");
+    if (!texts) return;
+    if (auto windows = at_line_of(value, [&] { return ExcludeWindows(*texts); })) {
+      job.schedule.windows = *windows;
+      if (!windows->empty()) local_time_lines_[job.name] = line_of(value);
     }
-    if (text.starts_with("cron ")) {
-      std::istringstream fields(text.substr(5));
-      std::string field;
-      int count = 0;
-      while (fields >> field) {
-        ++count;
-        const bool plausible = std::all_of(field.begin(), field.end(), [](char c) {
-          return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                 c == '*' || c == ',' || c == '-' || c == '/';
-        });
-        if (!plausible) return "has a field that cron does not know: " + field;
+  }
+
+  std::optional<TimeZone> read_time_zone(const toml::node& value) {
+    const auto name = read_string(value, "time_zone", "Europe/Berlin");
+    if (!name) return std::nullopt;
+    return at_line_of(value, [&] { return TimeZone::named(*name); });
+  }
+
+  /// Jobs without a zone of their own take the zone of the file, or the machine's. That one is
+  /// asked for only where local times matter, because it cannot be told everywhere.
+  void settle_time_zones() {
+    for (JobConfig& job : config_.jobs) {
+      const auto own = zones_.find(job.name);
+      const auto line = local_time_lines_.find(job.name);
+      if (own != zones_.end()) {
+        job.schedule.zone = own->second;
+      } else if (zone_) {
+        job.schedule.zone = *zone_;
+      } else if (line != local_time_lines_.end()) {
+        try {
+          job.schedule.zone = TimeZone::of_this_machine();
+        } catch (const Error& error) {
+          mistakes_.add(line->second, error.what(), error.hint());
+        }
       }
-      return count == 5 ? "" : "must have five fields after \"cron\", not " + std::to_string(count);
     }
-    return "is not known";
   }
 
   void read_max_deletes(const toml::node& value, JobConfig& job) {
@@ -551,6 +579,7 @@ class Reader {
     }
     check_urls();
     for (const JobConfig& job : config_.jobs) check_job(job);
+    settle_time_zones();
   }
 
   void check_urls() {
@@ -692,6 +721,9 @@ class Reader {
   Config& config_;
   Mistakes mistakes_;
   std::map<std::string, int> nodes_lines_;
+  std::optional<TimeZone> zone_;                 // of the whole file
+  std::map<std::string, TimeZone> zones_;        // of jobs
+  std::map<std::string, int> local_time_lines_;  // of the jobs that need a zone
 };
 
 template <typename Item>
@@ -760,23 +792,6 @@ Config read_config(const std::filesystem::path& file) {
   const toml::table root = parse_text(text, file.string());
   Reader(config, file.string()).read(root);
   return config;
-}
-
-std::optional<std::chrono::microseconds> parse_duration(std::string_view text) {
-  std::int64_t number = 0;
-  const char* const end = text.data() + text.size();
-  const auto parsed = std::from_chars(text.data(), end, number);
-  if (parsed.ec != std::errc() || number < 0) return std::nullopt;
-  const std::string_view unit(parsed.ptr, static_cast<std::size_t>(end - parsed.ptr));
-  static const std::map<std::string_view, std::chrono::microseconds> kUnits = {
-      {"ms", std::chrono::milliseconds(1)}, {"s", std::chrono::seconds(1)},
-      {"m", std::chrono::minutes(1)},       {"h", std::chrono::hours(1)},
-      {"d", std::chrono::days(1)},
-  };
-  const auto found = kUnits.find(unit);
-  if (found == kUnits.end()) return std::nullopt;
-  if (number > std::chrono::microseconds(kMaxDuration) / found->second) return std::nullopt;
-  return number * found->second;
 }
 
 }  // namespace tidemark::scheduler

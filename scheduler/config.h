@@ -12,6 +12,7 @@
 #include "apply/pull.h"
 #include "model/change.h"
 #include "model/name_map.h"
+#include "scheduler/schedule.h"
 
 namespace tidemark::scheduler {
 
@@ -39,7 +40,7 @@ struct JobConfig {
   Mode mode = Mode::two_way;
   std::vector<std::string> tables{"*"};
   std::vector<std::string> exclude;
-  std::string schedule = "manual";
+  Schedule schedule;  // with its time zone and exclude_windows
   Policy policy = Policy::latest;
   std::vector<TableConfig> table_settings;  // the last match counts
   apply::DeleteLimit max_deletes{.rows = std::nullopt, .share = 0.2};
@@ -69,8 +70,5 @@ struct Config {
 
 /// Throws Error usage ("tidemark.toml:12: ..."), also for jobs that contradict each other.
 Config read_config(const std::filesystem::path& file);
-
-/// "500ms", "30s", "5m", "2h", "1d".
-std::optional<std::chrono::microseconds> parse_duration(std::string_view text);
 
 }  // namespace tidemark::scheduler

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "model/error.h"
+#include "scheduler/duration.h"
 #include "scheduler/overlap.h"
 #include "scheduler/suggest.h"
 
@@ -83,6 +84,8 @@ TEST_CASE("a whole configuration is read with every setting in its place") {
       "tables = [\"orders\", \"item*\"]\n"
       "exclude = [\"item_tmp\"]\n"
       "schedule = \"every 30s\"\n"
+      "exclude_windows = [\"Mon-Fri 08:00-20:00\"]\n"
+      "time_zone = \"America/New_York\"\n"
       "conflict = \"first_node\"\n"
       "max_deletes = 100\n"
       "max_clock_skew = \"1m\"\n"
@@ -98,7 +101,10 @@ TEST_CASE("a whole configuration is read with every setting in its place") {
   const JobConfig& job = config.job("shops");
   CHECK(job.nodes == std::vector<std::string>{"b", "a"});
   CHECK(job.mode == Mode::backup);
-  CHECK(job.schedule == "every 30s");
+  CHECK(job.schedule.kind == ScheduleKind::every);
+  CHECK(job.schedule.period == std::chrono::seconds(30));
+  CHECK(job.schedule.windows == ExcludeWindows({"Mon-Fri 08:00-20:00"}));
+  CHECK(job.schedule.zone == TimeZone::named("America/New_York"));
   CHECK(job.max_deletes.rows == 100);
   CHECK_FALSE(job.max_deletes.share.has_value());
   CHECK(job.max_clock_skew == std::chrono::minutes(1));
@@ -120,7 +126,7 @@ TEST_CASE("a short configuration gets careful defaults") {
   const JobConfig& job = config.job("x");
   CHECK(job.mode == Mode::two_way);
   CHECK(job.policy == Policy::latest);
-  CHECK(job.schedule == "manual");
+  CHECK(job.schedule == Schedule{});
   CHECK(job.max_deletes.share == 0.2);
   CHECK(job.takes("anything"));
   CHECK(config.lock_timeout == std::chrono::seconds(10));
@@ -161,6 +167,15 @@ TEST_CASE("durations have a unit") {
   }
 }
 
+TEST_CASE("a job's own time zone counts before the one of the file") {
+  const Config config = read("time_zone = \"Asia/Tokyo\"\n" + kNodes +
+                             "[job.x]\nnodes = [\"a\", \"b\"]\nschedule = \"cron @daily\"\n"
+                             "[job.y]\nnodes = [\"a\", \"c\"]\nschedule = \"cron @daily\"\n"
+                             "time_zone = \"Europe/Berlin\"\n");
+  CHECK(config.job("x").schedule.zone.name() == "Asia/Tokyo");
+  CHECK(config.job("y").schedule.zone.name() == "Europe/Berlin");
+}
+
 TEST_CASE("every mistake is told with its line") {
   const std::string job = kNodes + "[job.x]\nnodes = [\"a\", \"b\"]\n";  // the next line is 9
   struct Case {
@@ -181,7 +196,15 @@ TEST_CASE("every mistake is told with its line") {
       {job + "schedule = \"every 0s\"\n", "9: ", "more often than once a second"},
       {job + "schedule = \"every soon\"\n", "9: ", "no duration"},
       {job + "schedule = \"cron * *\"\n", "9: ", "five fields"},
-      {job + "schedule = \"cron ! * * * *\"\n", "9: ", "a field that cron does not know"},
+      {job + "schedule = \"cron ! * * * *\"\n", "9: ", "a wrong minute: \"!\""},
+      {job + "schedule = 30\n", "9: ", "schedule must be a string"},
+      {job + "time_zone = \"Berlin\"\n", "9: ", "did you mean \"Europe/Berlin\"?"},
+      {job + "time_zone = 1\n", "9: ", "time_zone must be a string"},
+      {"time_zone = \"Europa/Berlin\"\n" + job, "1: ", "did you mean \"Europe/Berlin\"?"},
+      {job + "exclude_windows = \"Mon 08:00-20:00\"\n", "9: ", "must be an array of strings"},
+      {job + "exclude_windows = [\"Mon 08:00-20:00\", \"10:00-11:00\"]\n",
+       "9: ", "the window \"10:00-11:00\" overlaps \"Mon 08:00-20:00\""},
+      {job + "exclude_window = []\n", "9: ", "did you mean \"exclude_windows\"?"},
       {job + "conflict = \"newest\"\n", "9: ", "conflict cannot be \"newest\""},
       {job + "max_deletes = \"20\"\n", "9: ", "max_deletes cannot be \"20\""},
       {job + "max_deletes = \"120%\"\n", "9: ", "max_deletes cannot be"},
