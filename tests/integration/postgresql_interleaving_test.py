@@ -1,4 +1,5 @@
-"""Two writers and sessions, step by step: every order of the writers' steps, a session at every point between them.
+"""Two writers and sessions of the program, step by step: a sample of all orders of the writers' steps, a session at every
+point between them (tests/interleaving plays all orders of smaller steps, within one process).
 What was committed is there at the end, or was overwritten by a later commit; what was rolled back is not; both
 databases are equal."""
 import itertools
@@ -97,7 +98,7 @@ def play(lab, a, b, writers, steps, session_at):
 
 
 @test
-def test_every_order_of_two_writers_and_a_session(lab):
+def test_orders_of_two_writers_and_a_session(lab):
     a, b = pg_pair(lab, SCHEMA, max_deletes="100%")
     writers = [Writer(a), Writer(a)]
     cases = []
@@ -111,7 +112,7 @@ def test_every_order_of_two_writers_and_a_session(lab):
                 for session_at in range(1, len(order)):
                     cases.append(((first, second, keys), order, session_at))
     lab.rng.shuffle(cases)
-    budget = time.monotonic() + (600 if lab.long else 25)
+    budget = time.monotonic() + (600 if lab.long else 10)
     played = 0
     for number, (what, order, session_at) in enumerate(cases):
         if time.monotonic() > budget:
@@ -125,7 +126,7 @@ def test_every_order_of_two_writers_and_a_session(lab):
         played += 1
     for writer in writers:
         writer.session.close()
-    require(played > 20, "only %d orders were played" % played)
+    require(played > 5, "only %d orders were played" % played)
     lab.note("%d of %d orders" % (played, len(cases)))
 
 
