@@ -13,7 +13,7 @@ build_packages=(
   libpqxx-dev nlohmann-json3-dev libtomlplusplus-dev libxxhash-dev doctest-dev
   sqlite3 tzdata
 )
-test_packages=(python3 sqlite3-tools postgresql clang-format clang-tidy systemd)
+test_packages=(python3 sqlite3-tools postgresql clang-format clang-tidy systemd prometheus)
 
 case "${1:-test}" in
   build) wanted=("${build_packages[@]}") ;;
