@@ -13,10 +13,10 @@ namespace {
 
 /// Control tables that exist once in a database, by the names of their files.
 constexpr const char* kNodeTables[] = {
-    "tidemark_node",           "tidemark_origin",    "tidemark_table",
-    "tidemark_knowledge",      "tidemark_forgotten", "tidemark_baseline_seen",
-    "tidemark_peer_knowledge", "tidemark_session",   "tidemark_session_table",
-    "tidemark_conflict",       "tidemark_quarantine"};
+    "tidemark_node",           "tidemark_origin",     "tidemark_table",
+    "tidemark_knowledge",      "tidemark_forgotten",  "tidemark_baseline_seen",
+    "tidemark_peer_knowledge", "tidemark_session",    "tidemark_session_table",
+    "tidemark_conflict",       "tidemark_quarantine", "tidemark_recent_since"};
 
 std::string function_name(std::int64_t id) { return "tidemark.capture_" + std::to_string(id); }
 
@@ -204,7 +204,12 @@ void PostgresqlNode::create_tables(const CatalogTable& table, std::int64_t id) {
   }
   define(render("log", {{"id", number}, {"key_definitions", keys}}));
   define(render("version", {{"id", number}, {"key_definitions", keys}, {"key", key}}));
-  define(render("version_sequence", {{"id", number}}));
+  define(render("recent", {{"id", number}, {"key_definitions", keys}}));
+}
+
+void PostgresqlNode::drop_tables(std::int64_t id) {
+  define("DROP TABLE IF EXISTS " + log_table(id) + ", " + version_table(id) + ", " +
+         recent_table(id));
 }
 
 void PostgresqlNode::create_triggers(const CatalogTable& table, std::int64_t id) {
@@ -327,7 +332,7 @@ void PostgresqlNode::repair_capture(const ActiveTable& table) {
   connection_.execute("DROP TABLE pg_temp.tidemark_wanted");
   const bool versions_lost = same.empty() || !same.boolean(0, 0);
   if (versions_lost) {
-    define("DROP TABLE IF EXISTS " + log_table(table.id) + ", " + version_table(table.id));
+    drop_tables(table.id);
     create_tables(found, table.id);
   }
   create_triggers(found, table.id);
@@ -345,10 +350,10 @@ void PostgresqlNode::repair_capture(const ActiveTable& table) {
 void PostgresqlNode::remove_capture(const ActiveTable& table) {
   tables_.erase(table.id);
   drop_triggers(table.id);
-  define("DROP TABLE IF EXISTS " + log_table(table.id) + ", " + version_table(table.id));
+  drop_tables(table.id);
   const std::string number = std::to_string(table.id);
-  for (const char* control :
-       {"knowledge", "forgotten", "baseline_seen", "peer_knowledge", "quarantine"}) {
+  for (const char* control : {"knowledge", "forgotten", "baseline_seen", "peer_knowledge",
+                              "quarantine", "recent_since"}) {
     connection_.query(std::string("DELETE FROM tidemark.") + control + " WHERE table_id = $1",
                       {number});
   }

@@ -42,31 +42,29 @@ HarvestCounts PostgresqlNode::harvest(const ActiveTable& table, TableState& stat
                  key + ") AS number FROM " + log + " GROUP BY " + key + " ORDER BY " + key)
           .affected();
   counts.logged = connection_.query("DELETE FROM " + log).affected();
-  const std::string folded_with_row = "pg_temp.tidemark_folded AS f LEFT JOIN " + sql->table() +
-                                      " AS t ON " + sql->key_is_control("t.", "f.");
   // The key of a row that is there is not NULL.
   const std::string absent = "t." + sql->name(table.spec.key.front()) + " IS NULL";
-  const std::string same_key = sql->control_is_control("v.", "f.");
   const std::string new_sequence = std::to_string(sequence) + " + f.number";
   // An update keeps `inserted` when the version before was our own insert of a row that is there.
-  const std::int64_t known =
-      connection_
-          .query("UPDATE " + version +
-                 " AS v SET changed_at_us = greatest(f.changed_at_us, v.changed_at_us + 1), origin "
-                 "= " +
-                 origin + ", sequence = " + new_sequence + ", flags = CASE WHEN " + absent +
-                 " THEN 1 WHEN f.inserted OR (v.origin = " + origin +
-                 " AND v.flags = 2) THEN 2 ELSE 0 END FROM " + folded_with_row + " WHERE " +
-                 same_key)
-          .affected();
-  if (known < counts.versions) {
-    connection_.query("INSERT INTO " + version + "(" + key +
-                      ", changed_at_us, origin, sequence, flags) SELECT " + sql->control_key("f.") +
-                      ", greatest(f.changed_at_us, " + std::to_string(state.clock_floor_us + 1) +
-                      "), " + origin + ", " + new_sequence + ", CASE WHEN " + absent +
-                      " THEN 1 WHEN f.inserted THEN 2 ELSE 0 END FROM " + folded_with_row +
-                      " WHERE NOT EXISTS (SELECT FROM " + version + " AS v WHERE " + same_key +
-                      ") ORDER BY f.number");
+  connection_.query(
+      "MERGE INTO " + version + " AS v USING (SELECT f.*, " + absent +
+      " AS absent FROM pg_temp.tidemark_folded AS f LEFT JOIN " + sql->table() + " AS t ON " +
+      sql->key_is_control("t.", "f.") + ") AS f ON " + sql->control_is_control("v.", "f.") +
+      " WHEN MATCHED THEN UPDATE SET changed_at_us = greatest(f.changed_at_us, v.changed_at_us + "
+      "1), origin = " +
+      origin + ", sequence = " + new_sequence +
+      ", flags = CASE WHEN f.absent THEN 1 WHEN f.inserted OR (v.origin = " + origin +
+      " AND v.flags = 2) THEN 2 ELSE 0 END WHEN NOT MATCHED THEN INSERT VALUES (" +
+      sql->control_key("f.") + ", greatest(f.changed_at_us, " +
+      std::to_string(state.clock_floor_us + 1) + "), " + origin + ", " + new_sequence +
+      ", CASE WHEN f.absent THEN 1 WHEN f.inserted THEN 2 ELSE 0 END)");
+  if (counts.versions <= RecentLists::kLimit) {
+    connection_.query(recent_.insert_selected(
+                          *sql, sql->control_key("f.") + ", " + origin + ", " + new_sequence) +
+                      " FROM pg_temp.tidemark_folded AS f");
+    recent_.note_added(*sql, counts.versions);
+  } else {
+    recent_.skip(*sql, origins_.number(state.origin), sequence + counts.versions);
   }
   connection_.query("DROP TABLE pg_temp.tidemark_folded");
   state.knowledge.raise(state.origin, sequence + counts.versions);

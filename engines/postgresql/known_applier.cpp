@@ -41,6 +41,7 @@ PullCounts KnownApplier::apply() {
   for (std::int64_t at = 0; at < stage_.count(); at += kBatch) {
     write(at, std::min(at + kBatch, stage_.count()), Expecting::no_refusal);
   }
+  if (stage_.count() > RecentLists::kLimit) skip_recent();
   return counts_;
 }
 
@@ -54,7 +55,6 @@ void KnownApplier::weigh() {
   passed_over_ = rows.integer(0, 3);
   // Whoever decides may write versions of any key.
   none_has_version_ = rows.integer(0, 1) == 0 && undecided_ == 0;
-  all_have_version_ = rows.integer(0, 1) == rows.integer(0, 0) && undecided_ == 0;
 }
 
 std::string KnownApplier::came_by_another_way() {
@@ -158,30 +158,9 @@ void KnownApplier::write(std::int64_t first, std::int64_t last, Expecting expect
 bool KnownApplier::write_set(std::int64_t first, std::int64_t last, Expecting expecting) {
   const std::string range =
       "s.pos > " + std::to_string(first) + " AND s.pos <= " + std::to_string(last);
-  const std::string from_stage = " FROM " + stage_.name() + " AS s WHERE " + range;
-  const std::string key_is_staged = sql_->key_is_staged("t.", "s.");
   connection_.execute("SAVEPOINT tidemark_batch");
   PullCounts counts;
-  const auto run = [&](const std::string& sql, std::int64_t& affected) {
-    std::int64_t rows = 0;
-    const bool done = connection_.try_run(sql, rows);
-    affected += rows;
-    return done;
-  };
-  const bool done = run("DELETE FROM " + sql_->table() + " AS t USING " + stage_.name() +
-                            " AS s WHERE " + range + " AND NOT s.present AND " + key_is_staged,
-                        counts.deleted) &&
-                    run("UPDATE " + sql_->table() + " AS t SET " + sql_->assignments("s.", true) +
-                            from_stage + " AND s.present AND " + key_is_staged,
-                        counts.updated) &&
-                    run("INSERT INTO " + sql_->table() + " (" + sql_->columns() +
-                            ") OVERRIDING SYSTEM VALUE SELECT " + sql_->staged_columns("s.") +
-                            from_stage + " AND s.present AND NOT EXISTS (SELECT FROM " +
-                            sql_->table() + " AS t WHERE " + key_is_staged + ") ORDER BY s.pos" +
-                            (expecting == Expecting::refusals ? sql_->unless_unseen() : ""),
-                        counts.inserted) &&
-                    write_versions(from_stage + " AND s.sequence IS NOT NULL");
-  if (!done) {
+  if (!write_rows(range, expecting, counts) || !write_versions(range)) {
     connection_.execute("ROLLBACK TO SAVEPOINT tidemark_batch; RELEASE SAVEPOINT tidemark_batch");
     return false;
   }
@@ -191,33 +170,69 @@ bool KnownApplier::write_set(std::int64_t first, std::int64_t last, Expecting ex
   return true;
 }
 
-/// Not ON CONFLICT DO UPDATE, which costs half as much again.
-bool KnownApplier::write_versions(const std::string& from_stage) {
-  const std::string flags =
-      "CASE WHEN s.present THEN 0 ELSE 1 END + CASE WHEN s.inserted THEN 2 ELSE 0 END";
-  const std::string same_key = sql_->control_is_staged("v.", "s.");
+// Rows lie in the stage in the order of their keys, and a scan keeps it: sorting them once more
+// would cost a tenth. One MERGE takes as long, because it does not tell what it did to how many
+// rows.
+bool KnownApplier::write_rows(const std::string& range, Expecting expecting, PullCounts& counts) {
+  const std::string staged = stage_.name() + " AS s";
+  const std::string key_is_staged = sql_->key_is_staged("t.", "s.");
+  return connection_.try_run("DELETE FROM " + sql_->table() + " AS t USING " + staged + " WHERE " +
+                                 range + " AND NOT s.present AND " + key_is_staged,
+                             counts.deleted) &&
+         connection_.try_run("UPDATE " + sql_->table() + " AS t SET " +
+                                 sql_->assignments("s.", true) + " FROM " + staged + " WHERE " +
+                                 range + " AND s.present AND " + key_is_staged,
+                             counts.updated) &&
+         connection_.try_run("INSERT INTO " + sql_->table() + " (" + sql_->columns() +
+                                 ") OVERRIDING SYSTEM VALUE SELECT " + sql_->staged_columns("s.") +
+                                 " FROM " + staged + " WHERE " + range +
+                                 " AND s.present AND NOT EXISTS (SELECT FROM " + sql_->table() +
+                                 " AS t WHERE " + key_is_staged + ")" +
+                                 (expecting == Expecting::refusals ? sql_->unless_unseen() : ""),
+                             counts.inserted);
+}
+
+bool KnownApplier::write_versions(const std::string& range) {
+  const std::string versioned = range + " AND s.sequence IS NOT NULL";
+  const std::string from_stage = stage_.name() + " AS s WHERE " + versioned;
+  const std::string key = sql_->staged_key("s.");
+  const std::string rest =
+      "s.changed_at_us, " + staged_origin() +
+      ", s.sequence, CASE WHEN s.present THEN 0 ELSE 1 END + CASE WHEN s.inserted THEN 2 ELSE 0 "
+      "END";
   std::int64_t rows = 0;
-  if (!none_has_version_ &&
-      !connection_.try_run(
-          "UPDATE " + sql_->version() +
-              " AS v SET changed_at_us = s.changed_at_us, origin = " + staged_origin() +
-              ", sequence = s.sequence, flags = " + flags + from_stage + " AND " + same_key,
-          rows)) {
+  if (!add_recent(from_stage)) return false;
+  if (none_has_version_) {
+    return connection_.try_run(
+        "INSERT INTO " + sql_->version() + " SELECT " + key + ", " + rest + " FROM " + from_stage,
+        rows);
+  }
+  // Not ON CONFLICT DO UPDATE, which costs half as much again.
+  return connection_.try_run(
+      "MERGE INTO " + sql_->version() + " AS v USING (SELECT * FROM " + from_stage + ") AS s ON " +
+          sql_->control_is_staged("v.", "s.") +
+          " WHEN MATCHED THEN UPDATE SET (changed_at_us, origin, sequence, flags) = ROW(" + rest +
+          ") WHEN NOT MATCHED THEN INSERT VALUES (" + key + ", " + rest + ")",
+      rows);
+}
+
+bool KnownApplier::add_recent(const std::string& from_stage) {
+  if (stage_.count() > RecentLists::kLimit) return true;
+  std::int64_t rows = 0;
+  const std::string values = sql_->staged_key("s.") + ", " + staged_origin() + ", s.sequence";
+  if (!connection_.try_run(node_.recent_.insert_selected(*sql_, values) + " FROM " + from_stage,
+                           rows)) {
     return false;
   }
-  if (all_have_version_) return true;
-  std::string key;
-  for (const std::size_t position : table_.spec.key) {
-    key += "s.c" + std::to_string(position + 1) + ", ";
+  node_.recent_.note_added(*sql_, rows);
+  return true;
+}
+
+void KnownApplier::skip_recent() {
+  for (std::size_t i = 0; i < stage_.origins().size(); ++i) {
+    node_.recent_.skip(*sql_, node_.origins_.number(stage_.origins()[i]),
+                       stage_.last_sequences()[i]);
   }
-  return connection_.try_run(
-      "INSERT INTO " + sql_->version() + " SELECT " + key + "s.changed_at_us, " + staged_origin() +
-          ", s.sequence, " + flags + from_stage +
-          (none_has_version_ ? ""
-                             : " AND NOT EXISTS (SELECT FROM " + sql_->version() + " AS v WHERE " +
-                                   same_key + ")") +
-          " ORDER BY s.pos",
-      rows);
 }
 
 void KnownApplier::write_one_by_one(std::int64_t first, std::int64_t last) {
@@ -284,14 +299,16 @@ void KnownApplier::fill_empty_table() {
     }
   }
   end_filling();
+  for (const auto& entry : filled_origins_) {
+    node_.recent_.skip(*sql_, entry.second.number, entry.second.last);
+  }
   node_.note_insert(*sql_);
 }
 
 void KnownApplier::fill_row(const ChangedRow& row) {
-  if (row.version && !origin_numbers_.contains(row.version->origin)) {
+  if (row.version && !filled_origins_.contains(row.version->origin)) {
     end_filling();
-    origin_numbers_[row.version->origin] =
-        std::to_string(node_.origins_.number(row.version->origin));
+    filled_origins_[row.version->origin].number = node_.origins_.number(row.version->origin);
   }
   const std::size_t begin = lines_.size();
   for (std::size_t i = 0; i < row.row.size(); ++i) {
@@ -310,13 +327,14 @@ void KnownApplier::fill_row(const ChangedRow& row) {
     ++counts_.inserted;
   }
   if (row.version) {
+    FilledOrigin& origin = filled_origins_[row.version->origin];
+    origin.last = std::max(origin.last, row.version->sequence);
     for (const Parameter& part : sql_->encode_key(row.key)) {
       append_copy_field(part, versions_);
       versions_ += '\t';
     }
-    versions_ += std::to_string(row.version->changed_at_us) + '\t' +
-                 origin_numbers_[row.version->origin] + '\t' +
-                 std::to_string(row.version->sequence) + '\t' +
+    versions_ += std::to_string(row.version->changed_at_us) + '\t' + std::to_string(origin.number) +
+                 '\t' + std::to_string(row.version->sequence) + '\t' +
                  std::to_string((row.present ? 0 : 1) | (row.version->inserted ? 2 : 0)) + '\n';
   }
   if (filled_ == nullptr) filled_ = std::make_unique<Spool>(table_.spec.key, Spool::Options{});

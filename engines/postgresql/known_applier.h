@@ -31,7 +31,13 @@ class KnownApplier {
 
   void write(std::int64_t first, std::int64_t last, Expecting expecting);
   bool write_set(std::int64_t first, std::int64_t last, Expecting expecting);
-  bool write_versions(const std::string& from_stage);
+  // What follows takes the rows in `range`, a condition about a staged row `s`. False: the server
+  // refused one of them.
+  bool write_rows(const std::string& range, Expecting expecting, PullCounts& counts);
+  bool write_versions(const std::string& range);
+  bool add_recent(const std::string& from_stage);
+  /// Too many versions came for the list of recent ones.
+  void skip_recent();
   void write_one_by_one(std::int64_t first, std::int64_t last);
   void fill_empty_table();
   void fill_row(const ChangedRow& row);
@@ -53,9 +59,12 @@ class KnownApplier {
   std::int64_t undecided_ = 0;
   std::int64_t passed_over_ = 0;
   bool none_has_version_ = false;
-  bool all_have_version_ = false;
   // A batch on its way into an empty table.
-  std::map<OriginId, std::string> origin_numbers_;
+  struct FilledOrigin {
+    std::int64_t number = 0;  // in this database
+    std::int64_t last = 0;    // the highest sequence that came
+  };
+  std::map<OriginId, FilledOrigin> filled_origins_;
   std::unique_ptr<Spool> filled_;  // its rows, should one be refused
   std::string lines_, versions_;   // in COPY's form; lines that the server has not got yet
   std::size_t copied_ = 0;         // bytes of the batch that it has

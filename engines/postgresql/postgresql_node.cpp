@@ -6,7 +6,7 @@ namespace tidemark::postgresql {
 namespace {
 
 /// The version of the control tables that this program reads and writes.
-constexpr std::int64_t kFormat = 2;
+constexpr std::int64_t kFormat = 3;
 
 std::string pair_lock_call(const char* function) {
   return std::string("SELECT pg_catalog.") + function + "(pg_catalog.hashtextextended($1, 0))";
@@ -43,7 +43,8 @@ PostgresqlNode::PostgresqlNode(const OpenRequest& request, const std::string& ur
                                std::string session_role)
     : session_role_(std::move(session_role)),
       connection_(request.node_name, url, request.lock_timeout),
-      origins_(connection_) {}
+      origins_(connection_),
+      recent_(connection_, origins_) {}
 
 PostgresqlNode::~PostgresqlNode() { rollback(); }
 
@@ -135,6 +136,7 @@ void PostgresqlNode::commit() {
   try {
     check_foreign_keys();
     raise_sequences();
+    recent_.settle();
     // A server answers COMMIT with ROLLBACK, and no error, when a statement failed before.
     if (connection_.query("COMMIT").command() != "COMMIT") {
       throw Error(ExitCode::failed, "node " + name() + ": the transaction was rolled back",
@@ -153,6 +155,7 @@ void PostgresqlNode::rollback() noexcept {
     PQclear(PQexec(connection_.handle(), "ROLLBACK"));
   }
   origins_.forget();
+  recent_.forget();
   grown_.clear();
   written_.clear();
   if (made_control_tables_) has_control_tables_ = false;

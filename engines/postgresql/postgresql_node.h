@@ -12,6 +12,7 @@
 #include "engines/engine.h"
 #include "engines/postgresql/connection.h"
 #include "engines/postgresql/origins.h"
+#include "engines/postgresql/recent_list.h"
 #include "engines/postgresql/stage.h"
 #include "engines/postgresql/table_sql.h"
 #include "engines/registry.h"
@@ -102,6 +103,7 @@ class PostgresqlNode final : public Node {
   void define(const std::string& sql);
   CatalogTable require_table(const std::string& name);
   void create_tables(const CatalogTable& table, std::int64_t id);
+  void drop_tables(std::int64_t id);
   void create_triggers(const CatalogTable& table, std::int64_t id);
   void drop_triggers(std::int64_t id);
   std::string capture_digest(std::int64_t id);
@@ -131,6 +133,7 @@ class PostgresqlNode final : public Node {
   const std::string session_role_;
   Connection connection_;
   Origins origins_;
+  RecentLists recent_;
   std::map<std::string, CatalogTable> catalog_;  // by name, as of the last look
   std::int64_t catalog_transaction_ = 0;         // in which it was; 0: it must be read anew
   std::set<NodeId> held_pairs_;

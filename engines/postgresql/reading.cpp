@@ -24,7 +24,11 @@ std::int64_t PostgresqlNode::count_rows(const ActiveTable& table) {
 
 std::unique_ptr<RowStream> PostgresqlNode::changes_since(const ActiveTable& table,
                                                          const Knowledge& known) {
-  return changed_rows(connection_, origins_, sql_of(table), origins_.news(known, "v."));
+  const std::shared_ptr<TableSql> sql = sql_of(table);
+  if (recent_.is_complete_for(*sql, known)) {
+    return recent_rows(connection_, origins_, sql, origins_.news(known, "r."));
+  }
+  return changed_rows(connection_, origins_, sql, origins_.news(known, "v."));
 }
 
 std::unique_ptr<RowStream> PostgresqlNode::all_rows(const ActiveTable& table) {

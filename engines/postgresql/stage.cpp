@@ -81,6 +81,7 @@ std::size_t StagingTable::origin_number(const OriginId& origin) {
   const auto found = std::find(origins_.rbegin(), origins_.rend(), origin);
   if (found != origins_.rend()) return static_cast<std::size_t>(origins_.rend() - found - 1);
   origins_.push_back(origin);
+  last_sequences_.push_back(0);
   return origins_.size() - 1;
 }
 
@@ -100,7 +101,9 @@ void StagingTable::append(const ChangedRow& row) {
   batch_ += row.revert ? "\tt" : "\tf";
   if (row.version) {
     batch_ += '\t' + std::to_string(row.version->changed_at_us);
-    batch_ += '\t' + std::to_string(origin_number(row.version->origin));
+    const std::size_t origin = origin_number(row.version->origin);
+    last_sequences_[origin] = std::max(last_sequences_[origin], row.version->sequence);
+    batch_ += '\t' + std::to_string(origin);
     batch_ += '\t' + std::to_string(row.version->sequence);
     batch_ += row.version->inserted ? "\tt" : "\tf";
   } else {

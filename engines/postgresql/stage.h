@@ -52,6 +52,8 @@ class StagingTable final : public Stage {
   void index_positions();
   /// Origins by the numbers that stand for them in the table.
   const std::vector<OriginId>& origins() const { return origins_; }
+  /// The highest sequence that came from each of them.
+  const std::vector<std::int64_t>& last_sequences() const { return last_sequences_; }
   std::vector<Refused>& refused() { return refused_; }
 
  private:
@@ -75,6 +77,7 @@ class StagingTable final : public Stage {
   std::int64_t count_ = 0;
   std::int64_t position_ = 0;
   std::vector<OriginId> origins_;
+  std::vector<std::int64_t> last_sequences_;  // as origins_
   std::vector<Refused> refused_;
   std::string batch_;
   std::vector<std::size_t> lines_;     // where each line of the batch begins

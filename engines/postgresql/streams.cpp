@@ -18,14 +18,13 @@ Version version_of(const Tuples& tuples, int first, const Origins& origins) {
 class ChangedRows final : public RowStream {
  public:
   ChangedRows(Connection& connection, Origins& origins, std::shared_ptr<const TableSql> sql,
-              const std::string& condition)
+              const std::string& versions_and_rows)
       : origins_(origins),
         sql_(std::move(sql)),
         tuples_(connection, "SELECT v.changed_at_us, v.origin, v.sequence, v.flags, " +
                                 sql_->control_key_output("v.") + ", " + sql_->output("t.") +
-                                " FROM " + sql_->version() + " AS v LEFT JOIN " + sql_->table() +
-                                " AS t ON " + sql_->key_is_control("t.", "v.") + " WHERE " +
-                                condition + " ORDER BY " + sql_->control_key_order("v.")),
+                                " FROM " + versions_and_rows + " ORDER BY " +
+                                sql_->control_key_order("v.")),
         key_(sql_->spec().key.size()),
         row_(sql_->spec().columns.size()) {}
 
@@ -228,7 +227,26 @@ std::unique_ptr<RowStream> changed_rows(Connection& connection, Origins& origins
                                         std::shared_ptr<const TableSql> sql,
                                         const std::string& condition) {
   origins.load();
-  return std::make_unique<ChangedRows>(connection, origins, std::move(sql), condition);
+  const std::string from = sql->version() + " AS v LEFT JOIN " + sql->table() + " AS t ON " +
+                           sql->key_is_control("t.", "v.") + " WHERE " + condition;
+  return std::make_unique<ChangedRows>(connection, origins, std::move(sql), from);
+}
+
+// Entry by entry, each by its key: the server, which knows little of the list, may take it for long
+// and read whole tables. An entry whose key was changed since meets no version.
+std::unique_ptr<RowStream> recent_rows(Connection& connection, Origins& origins,
+                                       std::shared_ptr<const TableSql> sql,
+                                       const std::string& condition) {
+  origins.load();
+  const std::string from =
+      "(SELECT DISTINCT " + sql->control_key("r.") + ", r.origin, r.sequence FROM " +
+      recent_table(sql->id()) + " AS r WHERE " + condition +
+      ") AS r CROSS JOIN LATERAL (SELECT * FROM " + sql->version() + " AS v WHERE " +
+      sql->control_is_control("v.", "r.") +
+      " AND v.origin = r.origin AND v.sequence = r.sequence LIMIT 1) AS v LEFT JOIN LATERAL "
+      "(SELECT * FROM " +
+      sql->table() + " AS t WHERE " + sql->key_is_control("t.", "v.") + " LIMIT 1) AS t ON true";
+  return std::make_unique<ChangedRows>(connection, origins, std::move(sql), from);
 }
 
 std::unique_ptr<RowStream> all_rows(Connection& connection, Origins& origins,

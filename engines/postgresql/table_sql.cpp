@@ -71,6 +71,8 @@ TableSql::TableSql(const TableSpec& spec, const CatalogTable& table, std::int64_
     columns_.push_back(&table_.columns.at(column.name));
 }
 
+std::string recent_table(std::int64_t id) { return "tidemark.recent_" + std::to_string(id); }
+
 std::string TableSql::name(std::size_t position) const {
   return quoted_name(spec_.columns[position].name);
 }
@@ -82,6 +84,11 @@ std::string TableSql::columns() const {
 std::string TableSql::staged_columns(const std::string& prefix) const {
   return list(columns_.size(), ", ",
               [&](std::size_t i) { return prefix + "c" + std::to_string(i + 1); });
+}
+
+std::string TableSql::staged_key(const std::string& prefix) const {
+  return list(spec_.key.size(), ", ",
+              [&](std::size_t i) { return prefix + "c" + std::to_string(spec_.key[i] + 1); });
 }
 
 std::string TableSql::output(const std::string& prefix) const {

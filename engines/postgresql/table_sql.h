@@ -15,6 +15,7 @@ namespace tidemark::postgresql {
 
 std::string log_table(std::int64_t id);
 std::string version_table(std::int64_t id);
+std::string recent_table(std::int64_t id);
 
 /// What a session's stamp in the change log is made of, as in the triggers: four times the
 /// microseconds since 1970, plus what happened.
@@ -47,6 +48,8 @@ class TableSql {
   std::string columns() const;
   /// `c1, c2`, each with `prefix` in front.
   std::string staged_columns(const std::string& prefix = {}) const;
+  /// The columns of the key among them.
+  std::string staged_key(const std::string& prefix) const;
   /// Columns as their codecs read them, under `prefix`.
   std::string output(const std::string& prefix) const;
   std::string key_output(const std::string& prefix) const;

@@ -122,8 +122,10 @@ void PostgresqlNode::put_version(const ActiveTable& table, RowView key, bool pre
     return;
   }
   const int next = static_cast<int>(key.size()) + 1;
+  const std::int64_t origin = origins_.number(version->origin);
+  recent_.add(*sql, key, origin, version->sequence);
   parameters.emplace_back(std::to_string(version->changed_at_us));
-  parameters.emplace_back(std::to_string(origins_.number(version->origin)));
+  parameters.emplace_back(std::to_string(origin));
   parameters.emplace_back(std::to_string(version->sequence));
   parameters.emplace_back(std::to_string((present ? 0 : 1) | (version->inserted ? 2 : 0)));
   connection_.run_prepared(

@@ -4,6 +4,7 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <map>
 
 #include "model/error.h"
 
@@ -300,4 +301,43 @@ TEST_CASE_TEMPLATE(
   CHECK(again->has_pending(table) == !committed);
   CHECK(again->load_state(table).sequence() == (committed ? 20 : 0));
   again->rollback();
+}
+
+// Engines keep lists of what is recent, of bounded length: whoever asks must not notice.
+TEST_CASE_TEMPLATE("what is not known is found, however much was written since", Engine,
+                   TIDEMARK_ENGINES) {
+  Contract contract(Engine::make());
+  const ActiveTable table = contract.activate(item_table());
+  std::map<std::int64_t, std::int64_t> sequence_of;  // by key
+  std::vector<std::int64_t> ends{0};                 // the last sequence after each batch
+  std::int64_t sequence = 0;
+  for (const std::int64_t size : {3, 20000, 2, 9000, 40, 9000, 1, 12000, 5}) {
+    const std::int64_t before = sequence;
+    std::map<std::int64_t, std::int64_t> batch;
+    for (std::int64_t i = 0; i < size; ++i) batch[(sequence + i) * 7 % 15013] = 0;
+    std::vector<Incoming> rows;
+    for (auto& [key, number] : batch) {
+      sequence_of[key] = number = ++sequence;
+      rows.emplace_back(table.spec, Row{integer(key), text("row"), null()},
+                        foreign(1000 + number, number));
+    }
+    const std::unique_ptr<Stage> stage = contract.stage(table, rows);
+    struct Nothing final : ApplySink {
+      void compare(const ChangedRow&, const LocalRow&) override { FAIL("nothing to compare"); }
+      void refused(const ChangedRow&, const Refusal&) override { FAIL("nothing is refused"); }
+    } nothing;
+    contract.write([&] {
+      contract.node->apply_known(table, *stage, knowledge(kOtherOrigin, before), nothing);
+    });
+    ends.push_back(sequence);
+    for (const std::int64_t known : ends) {
+      std::vector<Row> expected;
+      for (const auto& [key, number] : sequence_of) {
+        if (number > known) expected.push_back({integer(key)});
+      }
+      CAPTURE(size);
+      CAPTURE(known);
+      CHECK((keys(contract.since(table, knowledge(kOtherOrigin, known))) == expected));
+    }
+  }
 }
