@@ -12,6 +12,7 @@
 
 #include "apply/table_applier.h"
 #include "apply/target_conflict_log.h"
+#include "engines/spool.h"
 #include "model/error.h"
 
 namespace tidemark::apply {
@@ -113,13 +114,27 @@ class Pull {
       has_work();
     }
     const std::vector<TableState> met = external_states();
-    for (const Reading& reading : plan_readings(target_first)) {
-      stages[reading.index] =
-          target_.make_stage(request_.target_tables[reading.index].table,
-                             {.whole = reading.whole, .translated = source_.traits().translated});
-      fill(reading, *stages[reading.index]);
+    const std::vector<Reading> readings = plan_readings(target_first);
+    if (source_locked_ && target_.traits().shared) {
+      // Nor does the source stay locked while rows travel to a target that may be far away.
+      std::vector<std::unique_ptr<Spool>> spools;
+      for (const Reading& reading : readings) {
+        spools.push_back(std::make_unique<Spool>(
+            request_.target_tables[reading.index].table.spec.key, Spool::Options{}));
+        fill(reading, *spools.back());
+      }
+      source_transaction.commit();
+      for (std::size_t i = 0; i < readings.size(); ++i) {
+        stages[readings[i].index] = make_stage(readings[i]);
+        move_rows(*spools[i], *stages[readings[i].index]);
+      }
+    } else {
+      for (const Reading& reading : readings) {
+        stages[reading.index] = make_stage(reading);
+        fill(reading, *stages[reading.index]);
+      }
+      source_transaction.commit();
     }
-    source_transaction.commit();
     if (!target_first) {
       target_transaction.emplace(target_, request_.dry_run);
       open_target();
@@ -342,6 +357,17 @@ class Pull {
     }
     progress("read", reading.index, done, done);
     received_[reading.index] = done;
+    stage.finish();
+  }
+
+  std::unique_ptr<Stage> make_stage(const Reading& reading) {
+    return target_.make_stage(request_.target_tables[reading.index].table,
+                              {.whole = reading.whole, .translated = source_.traits().translated});
+  }
+
+  static void move_rows(RowStream& rows, Stage& stage) {
+    ChangedRow row;
+    while (rows.next(row)) stage.add(row);
     stage.finish();
   }
 

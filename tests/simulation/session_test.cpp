@@ -79,9 +79,39 @@ class BusyNode final : public NodeDecorator {
     write_();
     inner().begin_read();
   }
+  void begin_write(Exclusion exclusion) override {
+    inner().begin_write(exclusion);
+    is_locked_ = true;
+  }
+  void commit() override {
+    inner().commit();
+    is_locked_ = false;
+  }
+  void rollback() noexcept override {
+    inner().rollback();
+    is_locked_ = false;
+  }
+
+  bool is_locked() const { return is_locked_; }
 
  private:
   std::function<void()> write_;
+  bool is_locked_ = false;
+};
+
+/// Calls `look` when rows are about to travel into it.
+class WatchedTarget final : public NodeDecorator {
+ public:
+  WatchedTarget(std::unique_ptr<Node> inner, std::function<void()> look)
+      : NodeDecorator(std::move(inner)), look_(std::move(look)) {}
+
+  std::unique_ptr<Stage> make_stage(const ActiveTable& table, StageUse use) override {
+    look_();
+    return inner().make_stage(table, use);
+  }
+
+ private:
+  std::function<void()> look_;
 };
 
 void over_all_engines(const std::function<void(MakeDatabase)>& test) {
@@ -91,6 +121,23 @@ void over_all_engines(const std::function<void(MakeDatabase)>& test) {
 }
 
 }  // namespace
+
+// A target behind a slow network kept the source's other sessions waiting.
+TEST_CASE("a source whose writers never pause is not locked while rows travel") {
+  const Pair pair(make_postgresql_database, article_table());
+  pair.activate();
+  pair.session();
+  std::int64_t next = 1;
+  BusyNode busy(pair.a->open("a"), [&] {
+    pair.a->insert(pair.table, {integer(next), text("w" + std::to_string(next))});
+    ++next;
+  });
+  std::vector<bool> locked;
+  WatchedTarget target(pair.b->open("b"), [&] { locked.push_back(busy.is_locked()); });
+  const scheduler::SessionReport report = Pair::session(busy, target);
+  CHECK(locked == std::vector<bool>{false});
+  CHECK(report.to_second.total().inserted > 0);
+}
 
 // A harvest under the write lock was rolled back after its numbers had been sent; the next harvest
 // gave them to other rows, which the target then believed to have.
