@@ -85,7 +85,7 @@ TimeZone TimeZone::named(std::string_view name) {
 TimeZone TimeZone::of_this_machine() {
   const std::filesystem::path localtime = "/etc/localtime";
   // Whoever sets TZ for a program wants its times in that zone. POSIX allows a colon before a name.
-  const char* const variable = std::getenv("TZ");  // NOLINT(concurrency-mt-unsafe)
+  const char* const variable = std::getenv("TZ");
   if (variable != nullptr && *variable != '\0') return named(variable + (*variable == ':' ? 1 : 0));
   std::error_code ignored;
   if (!std::filesystem::exists(localtime, ignored)) return {};  // as the C library does

@@ -7,6 +7,7 @@
 
 #include "cli/command_line.h"
 #include "cli/commands.h"
+#include "cli/completion.h"
 #include "cli/context.h"
 #include "cli/interrupt.h"
 #include "cli/output.h"
@@ -47,6 +48,10 @@ int run(const std::vector<std::string>& arguments) {
 
 int main(int argc, char** argv) {
   const std::vector<std::string> arguments(argv + (argc > 0 ? 1 : 0), argv + argc);
+  // Shells ask while a line is typed; it is no command for people.
+  if (!arguments.empty() && arguments.front() == "__complete") {
+    return cli::print_completions({arguments.begin() + 1, arguments.end()});
+  }
   const bool json = asks_for_json(arguments);
   cli::install_interrupt_handlers(json);
   try {
