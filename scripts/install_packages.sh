@@ -11,9 +11,12 @@ build_packages=(
   g++ cmake ninja-build ccache pkg-config
   libsqlite3-dev libboost-program-options-dev libhowardhinnant-date-dev libspdlog-dev
   libpqxx-dev nlohmann-json3-dev libtomlplusplus-dev libxxhash-dev doctest-dev
-  sqlite3 tzdata
+  sqlite3 tzdata python3
 )
-test_packages=(python3 sqlite3-tools postgresql clang-format clang-tidy systemd prometheus)
+test_packages=(
+  sqlite3-tools postgresql clang-format clang-tidy systemd prometheus
+  dpkg-dev lintian mmdebstrap tmux zsh
+)
 
 case "${1:-test}" in
   build) wanted=("${build_packages[@]}") ;;
