@@ -165,8 +165,8 @@ std::string TableSql::upsert_row() const {
         quoted_name(spec_.columns[i].name) + " = excluded." + quoted_name(spec_.columns[i].name);
   }
   // OR ABORT overrides what the columns declare: UNIQUE ON CONFLICT REPLACE would silently remove
-  // rows.
-  return "INSERT OR ABORT INTO " + table() + "(" + columns() + ") VALUES (" +
+  // rows. The alias keeps a table that is called excluded from being taken for the new row.
+  return "INSERT OR ABORT INTO " + table() + " AS tidemark_row(" + columns() + ") VALUES (" +
          parameters(1, spec_.columns.size()) + ") ON CONFLICT (" + key_terms() +
          ") DO UPDATE SET " + updates + " WHERE tidemark_count(" +
          parameter(spec_.columns.size() + 1) + ")";

@@ -456,3 +456,40 @@ TEST_CASE_TEMPLATE("sessions are remembered, the newest first", Engine, TIDEMARK
   CHECK(kept.conflicts == 6);
   CHECK(kept.quarantined == 7);
 }
+
+// A column called stamp made an application's writes fail, and rows of a table called excluded were
+// silently left as they were: the SQL of an engine used both names for itself.
+TEST_CASE_TEMPLATE("words that an engine's own SQL uses are names like others", Engine,
+                   TIDEMARK_ENGINES) {
+  Contract contract(Engine::make());
+  for (const char* name : {"excluded", "stamp", "old_rows", "new_rows", "capture", "tidemark_row",
+                           "folded", "t", "v", "f"}) {
+    TableSpec spec;
+    spec.name = name;
+    spec.columns = {
+        {.name = "id", .declared_type = "INTEGER"},
+        {.name = name, .declared_type = "TEXT"},
+        {.name = std::string(name) == "stamp" ? "excluded" : "stamp", .declared_type = "TEXT"}};
+    spec.key = {0};
+    spec.integer_key = true;
+    CAPTURE(name);
+    const ActiveTable table = contract.activate(spec);
+    contract.database->insert(spec, {integer(1), text("a"), text("b")});
+    contract.database->insert(spec, {integer(2), text("a"), text("b")});
+    contract.database->update(spec, {integer(1)}, {integer(1), text("c"), text("d")});
+    contract.database->update(spec, {integer(2)}, {integer(3), text("c"), text("d")});
+    contract.database->remove(spec, {integer(3)});
+    CHECK(contract.harvest(table).versions == 3);
+    contract.put(table, {integer(1), text("e"), text("f")}, foreign(kFarFutureUs, 1));
+    const auto stage = contract.stage(
+        table,
+        {Incoming(table.spec, {integer(4), text("g"), text("h")}, foreign(kFarFutureUs, 2))});
+    Kept kept;
+    contract.write(
+        [&] { contract.node->apply_known(table, *stage, knowledge(kOtherOrigin, 1), kept); });
+    CHECK(kept.compared.empty());
+    CHECK(kept.refusals.empty());
+    CHECK(contract.database->rows(table.spec) ==
+          std::vector<Row>{{integer(1), text("e"), text("f")}, {integer(4), text("g"), text("h")}});
+  }
+}
