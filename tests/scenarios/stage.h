@@ -1,0 +1,25 @@
+// Plays a scenario on databases of given engines and tells what was so at the end.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "tests/scenarios/scenario.h"
+
+namespace tidemark::scenarios {
+
+enum class Engine : std::uint8_t { memory, sqlite, postgresql };
+
+/// One engine for each node.
+using Mix = std::vector<Engine>;
+
+std::string to_string(const Mix& mix);
+
+/// The mixes that a scenario is played on: each engine alone, and both ways of taking turns with
+/// SQLite and PostgreSQL.
+std::vector<Mix> mixes(const Scenario& scenario);
+
+/// `steps` is one of orders(scenario). Throws when a step fails.
+Outcome play(const Scenario& scenario, const std::vector<Step>& steps, const Mix& mix);
+
+}  // namespace tidemark::scenarios
