@@ -150,24 +150,27 @@ class Bucardo(Peer):
                         "stop"], env=self.environment, cwd=self.folder, capture_output=True, check=False)
 
 
-def tps(server, database, count, folder, seconds, clients):
-    path = pathlib.Path(folder) / "update.sql"
-    path.write_text("\\set id random(1, %d)\nUPDATE item SET n = n + 1 WHERE id = :id;\n" % count)
+def tps(server, database, script, folder, seconds, clients):
+    path = pathlib.Path(folder) / "script.sql"
+    path.write_text(script)
     done = subprocess.run([binary("pgbench"), "-n", "-h", server.folder, "-U", "tm_owner", "-c", str(clients), "-j",
                            str(min(clients, 2)), "-T", str(seconds), "-f", str(path), database], capture_output=True, text=True, check=True)
     return float(re.search(r"tps = ([0-9.]+) \(without", done.stdout).group(1))
 
 
 def measure_capture(server, plain, peers, count, folder, seconds):
-    for clients in (1, 4):
+    update = "\\set id random(1, %d)\nUPDATE item SET n = n + 1 WHERE id = :id;\n" % count
+    insert = "INSERT INTO item(id, name) VALUES (nextval('s'), 'new');\n"
+    for peer in (plain, *peers):
+        server.script(peer.source, "CREATE SEQUENCE s START 10000000")
+    for what, script, clients in (("update, 1 client", update, 1), ("update, 4 clients", update, 4), ("insert, 1 client", insert, 1)):
         ratios = {peer.name: [] for peer in peers}
         for _ in range(ROUNDS):
-            raw = tps(server, plain.source, count, folder, seconds, clients)
+            raw = tps(server, plain.source, script, folder, seconds, clients)
             for peer in peers:
-                ratios[peer.name].append(raw / tps(server, peer.source, count, folder, seconds, clients))
+                ratios[peer.name].append(raw / tps(server, peer.source, script, folder, seconds, clients))
         for peer in peers:
-            print("capture: single-row update, %d client%s: %-10s %.2f" % (
-                clients, "s" if clients > 1 else " ", peer.name, statistics.median(ratios[peer.name])), flush=True)
+            print("capture: single-row %-18s %-10s %.2f" % (what + ":", peer.name, statistics.median(ratios[peer.name])), flush=True)
 
 
 def measure_transport(server, peers, count):
