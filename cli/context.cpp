@@ -11,6 +11,7 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include "cli/colour.h"
 #include "cli/interrupt.h"
 #include "cli/text.h"
 #include "engines/registry.h"
@@ -126,7 +127,8 @@ void Context::warn(const std::string& text) {
   if (std::find(warned_.begin(), warned_.end(), text) != warned_.end()) return;
   warned_.push_back(text);
   progress_bar_.clear();
-  const std::string line = "warning: " + printable(text) + "\n";
+  const std::string line =
+      coloured_on(STDERR_FILENO, "warning:", Colour::yellow) + " " + printable(text) + "\n";
   std::fflush(stdout);
   std::fwrite(line.data(), 1, line.size(), stderr);
 }

@@ -1,9 +1,12 @@
 #include "cli/output.h"
 
+#include <unistd.h>
+
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
 
+#include "cli/colour.h"
 #include "cli/text.h"
 
 namespace tidemark::cli {
@@ -59,7 +62,8 @@ void print_error(const Error& error, bool json) {
   }
   std::fflush(stdout);
   const std::string text =
-      "ERROR: " + printable(error.what()) + "\nHINT: " + printable(error.hint()) + "\n";
+      coloured_on(STDERR_FILENO, "ERROR:", Colour::red) + " " + printable(error.what()) + "\n" +
+      coloured_on(STDERR_FILENO, "HINT:", Colour::bold) + " " + printable(error.hint()) + "\n";
   std::fwrite(text.data(), 1, text.size(), stderr);
 }
 

@@ -90,8 +90,8 @@ std::string session_text(const SessionReport& report, bool dry_run) {
                    {"updated", Align::right},
                    {"deleted", Align::right},
                    {"adopted", Align::right},
-                   {"conflicts", Align::right},
-                   {"quarantined", Align::right}});
+                   {"conflicts", Align::right, colour_of_count},
+                   {"quarantined", Align::right, colour_of_count}});
   add_rows(table, report.second, report.to_second);
   add_rows(table, report.first, report.to_first);
   std::string text =

@@ -166,11 +166,11 @@ std::string when(std::int64_t time_us, std::int64_t now) {
 std::string nodes_text(const std::vector<NodeStatus>& nodes, std::int64_t now) {
   using Align = TextTable::Align;
   TextTable table({{"node"},
-                   {"state"},
+                   {"state", Align::left, colour_of_state},
                    {"tables", Align::right},
                    {"pending", Align::right},
                    {"oldest"},
-                   {"open conflicts", Align::right},
+                   {"open conflicts", Align::right, colour_of_count},
                    {"last written by a session"}});
   for (const NodeStatus& node : nodes) {
     if (node.failure || !node.identity) {

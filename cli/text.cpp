@@ -1,5 +1,7 @@
 #include "cli/text.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <charconv>
 #include <cmath>
@@ -167,6 +169,15 @@ std::string wrapped(std::string_view text, std::size_t indent, std::size_t width
   }
 }
 
+Colour colour_of_count(std::string_view cell) {
+  return cell.empty() || cell == "0" ? Colour::none : Colour::yellow;
+}
+
+Colour colour_of_state(std::string_view cell) {
+  if (cell == "ok") return Colour::green;
+  return cell == "not activated" ? Colour::yellow : Colour::red;
+}
+
 void TextTable::add(std::vector<std::string> cells) {
   for (std::string& cell : cells) cell = printable(cell);
   rows_.push_back(std::move(cells));
@@ -180,20 +191,28 @@ std::string TextTable::render(std::size_t indent) const {
     widths.push_back(width);
   }
   std::string out;
-  const auto add_line = [&](const auto& cell_at) {
+  const auto add_line = [&](const auto& cell_at, const auto& colour_at) {
     std::string line(indent, ' ');
+    std::string gap;  // nothing follows the last cell
     for (std::size_t i = 0; i < columns_.size(); ++i) {
       const std::string& cell = cell_at(i);
       const std::string padding(widths[i] - width_of(cell), ' ');
-      if (i > 0) line += "  ";
-      line += columns_[i].align == Align::right ? padding + cell : cell + padding;
+      const bool right = columns_[i].align == Align::right;
+      if (right) gap += padding;
+      if (!cell.empty()) line += gap + coloured_on(STDOUT_FILENO, cell, colour_at(i));
+      if (!cell.empty()) gap.clear();
+      gap += right ? "  " : padding + "  ";
     }
-    line.erase(line.find_last_not_of(' ') + 1);
     out += line + '\n';
   };
-  add_line([&](std::size_t i) -> const std::string& { return columns_[i].title; });
+  add_line([&](std::size_t i) -> const std::string& { return columns_[i].title; },
+           [](std::size_t) { return Colour::bold; });
   for (const auto& row : rows_) {
-    add_line([&](std::size_t i) -> const std::string& { return row[i]; });
+    add_line([&](std::size_t i) -> const std::string& { return row[i]; },
+             [&](std::size_t i) {
+               const auto colour_of = columns_[i].colour_of;
+               return colour_of == nullptr ? Colour::none : colour_of(row[i]);
+             });
   }
   return out;
 }

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "cli/colour.h"
 #include "model/value.h"
 
 namespace tidemark::cli {
@@ -23,6 +24,11 @@ std::string shortened(std::string_view text, std::size_t width);
 /// One column of a row for people: NULL, 42, text as it is, x'00ff'.
 std::string value_text(const ValueView& value);
 
+/// Colours of cells: a count that somebody should look at when it is not 0, and the state of a node
+/// or job.
+Colour colour_of_count(std::string_view cell);
+Colour colour_of_state(std::string_view cell);
+
 /// "1 row", "2 rows"; thousands are set apart: "12 345 rows".
 std::string counted(std::int64_t count, std::string_view noun);
 std::string grouped(std::int64_t number);
@@ -30,13 +36,15 @@ std::string grouped(std::int64_t number);
 /// Broken into lines of at most `width` columns, each begun with `indent` spaces.
 std::string wrapped(std::string_view text, std::size_t indent, std::size_t width);
 
-/// Right-aligned numbers, left-aligned words, two spaces between columns.
+/// Right-aligned numbers, left-aligned words, two spaces between columns; coloured where stdout has
+/// colours.
 class TextTable {
  public:
   enum class Align : std::uint8_t { left, right };
   struct Column {
     std::string title;
     Align align = Align::left;
+    Colour (*colour_of)(std::string_view cell) = nullptr;  // on a terminal
   };
 
   explicit TextTable(std::vector<Column> columns) : columns_(std::move(columns)) {}

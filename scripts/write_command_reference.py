@@ -15,7 +15,8 @@ INTRODUCTION = """# Commands
 
 <!-- Made by scripts/write_command_reference.py from the program's own help; a test compares the two. -->
 
-What `tidemark help` and `tidemark help COMMAND` print. Data goes to stdout; progress, logs and messages go to stderr. With
+What `tidemark help` and `tidemark help COMMAND` print. Data goes to stdout; progress, logs and messages go to stderr. On a
+terminal there are colours and a progress bar, elsewhere neither; `NO_COLOR=1` takes the colours away. With
 `--json` every command prints JSON objects, one a line, each with `"v"` (the version of the format, 1) and `"type"`; an error is an
 object of type `error` with `code`, `message` and `hint`.
 """
