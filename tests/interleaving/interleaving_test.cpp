@@ -507,7 +507,7 @@ class TargetField final : public Field {
   std::string source_name_;
 };
 
-/// TIDEMARK_ALL_ORDERS=1: every pair of scripts; otherwise those that differ most.
+/// TIDEMARK_ALL_ORDERS=1: the pairs of all scripts; otherwise those that differ most.
 bool all_orders() {
   const char* text = std::getenv("TIDEMARK_ALL_ORDERS");
   return text != nullptr && *text != '\0' && std::string(text) != "0";
@@ -526,16 +526,26 @@ std::vector<Field::Pair> pairs_of_every_day() {
           {&script("savepoint"), &script("delete"), true}};
 }
 
-/// All pairs of scripts for writers that share a row, or for writers that do not.
-std::vector<Field::Pair> all_pairs(bool share) {
+/// All pairs of scripts for two writers of one row.
+std::vector<Field::Pair> pairs_of_one_row() {
   std::vector<Field::Pair> result;
   for (std::size_t i = 0; i < scripts().size(); ++i) {
     for (std::size_t j = i; j < scripts().size(); ++j) {
-      const Field::Pair pair{&scripts()[i], &scripts()[j], share};
+      const Field::Pair pair{&scripts()[i], &scripts()[j], true};
       // The second to insert one row is refused by every database.
-      const bool collide = share && i == j && &script("insert") == pair.first;
-      if (!collide) result.push_back(pair);
+      if (i != j || pair.first != &script("insert")) result.push_back(pair);
     }
+  }
+  return result;
+}
+
+/// Writers of different rows meet in nothing but the pull, so each script is played beside itself
+/// and beside an update.
+std::vector<Field::Pair> pairs_of_different_rows() {
+  std::vector<Field::Pair> result;
+  for (const Script& each : scripts()) {
+    result.push_back({&each, &each, false});
+    if (&each != &script("update")) result.push_back({&script("update"), &each, false});
   }
   return result;
 }
@@ -592,21 +602,22 @@ void check_caught(const std::string& name, const std::string& complaint, const M
 TEST_CASE("a pull whose source has two writers misses nothing and tells no half of a transaction") {
   const MakeField staged = [] { return std::make_unique<SourceField>(false); };
   check("staged", pairs_of_every_day(), staged);
-  check("read while applying", pairs_of_every_day(),
+  check("read while applying", {pairs_of_every_day().front()},
         [] { return std::make_unique<SourceField>(true); });
   if (!all_orders()) return;
-  check("staged, different rows", all_pairs(false), staged);
-  check("staged, one row", all_pairs(true), staged);
+  check("staged, different rows", pairs_of_different_rows(), staged);
+  check("staged, one row", pairs_of_one_row(), staged);
 }
 
 TEST_CASE("a pull whose target has two writers loses nothing of either side") {
   const MakeField behind = [] { return std::make_unique<TargetField>(false); };
   const MakeField ahead = [] { return std::make_unique<TargetField>(true); };
-  check("source behind", pairs_of_every_day(), behind);
-  check("source ahead", pairs_of_every_day(), ahead);
+  const std::vector<Field::Pair> usual = pairs_of_every_day();
+  check("source behind", {usual[1], usual[2]}, behind);
+  check("source ahead", {usual[0]}, ahead);
   if (!all_orders()) return;
-  check("source behind, different rows", all_pairs(false), behind);
-  check("source ahead, one row", all_pairs(true), ahead);
+  check("source behind, different rows", pairs_of_different_rows(), behind);
+  check("source ahead, one row", pairs_of_one_row(), ahead);
 }
 
 TEST_CASE("a harvest that takes what is newer than a watermark is noticed") {
