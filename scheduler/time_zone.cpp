@@ -1,6 +1,5 @@
 #include "scheduler/time_zone.h"
 
-#include <algorithm>
 #include <cstdlib>
 #include <exception>
 #include <filesystem>
@@ -16,6 +15,7 @@
 namespace tidemark::scheduler {
 namespace {
 
+constexpr std::string_view kZoneFolder = "/zoneinfo/";
 const char* const kNamesHint =
     "time zones are called like \"Europe/Berlin\" or \"UTC\"; timedatectl list-timezones shows all";
 
@@ -30,6 +30,13 @@ const date::tzdb& zones() {
     throw Error(ExitCode::usage, "the time zones of this machine cannot be read",
                 "install the package tzdata, or write time_zone = \"UTC\"");
   }
+}
+
+const date::time_zone* find_zone(std::string_view name) {
+  for (const date::time_zone& zone : zones().zones) {
+    if (zone.name() == name) return &zone;
+  }
+  return nullptr;
 }
 
 /// The name that was likely meant: another case, the city alone, or a misspelling.
@@ -56,6 +63,8 @@ std::string bytes_of(const std::filesystem::path& file) {
 const date::time_zone* zone_with(const std::string& data) {
   if (data.empty()) return nullptr;
   for (const date::time_zone& zone : zones().zones) {
+    // This name stands for whatever the machine is set to.
+    if (zone.name() == "localtime") continue;
     if (bytes_of(std::filesystem::path("/usr/share/zoneinfo") / zone.name()) == data) return &zone;
   }
   return nullptr;
@@ -83,19 +92,27 @@ TimeZone TimeZone::named(std::string_view name) {
 }
 
 TimeZone TimeZone::of_this_machine() {
-  const std::filesystem::path localtime = "/etc/localtime";
-  // Whoever sets TZ for a program wants its times in that zone. POSIX allows a colon before a name.
-  const char* const variable = std::getenv("TZ");
-  if (variable != nullptr && *variable != '\0') return named(variable + (*variable == ':' ? 1 : 0));
+  // Whoever sets TZ for a program wants its times in that zone. A colon may stand before a name or
+  // a path.
+  const char* variable = std::getenv("TZ");
+  if (variable != nullptr && *variable == ':') ++variable;
+  if (variable == nullptr || *variable == '\0') return of_file("/etc/localtime");
+  return *variable == '/' ? of_file(variable) : named(variable);
+}
+
+TimeZone TimeZone::of_file(const std::filesystem::path& file) {
   std::error_code ignored;
-  if (!std::filesystem::exists(localtime, ignored)) return {};  // as the C library does
-  try {
-    return named(date::current_zone()->name());
-  } catch (const std::exception&) {
-    // A copy of a zone's file instead of a link to it: its name is not in it.
-    if (const date::time_zone* zone = zone_with(bytes_of(localtime))) return named(zone->name());
+  if (!std::filesystem::exists(file, ignored)) return {};
+  for (const std::string& path : {std::filesystem::read_symlink(file, ignored).string(),
+                                  std::filesystem::canonical(file, ignored).string()}) {
+    const auto place = path.find(kZoneFolder);
+    if (place == std::string::npos) continue;
+    const std::string name = path.substr(place + kZoneFolder.size());
+    if (is_utc(name) || find_zone(name) != nullptr) return named(name);
   }
-  throw Error(ExitCode::usage, "the time zone of this machine cannot be told from /etc/localtime",
+  // A copy instead of a link: the name is not in it.
+  if (const date::time_zone* zone = zone_with(bytes_of(file))) return named(zone->name());
+  throw Error(ExitCode::usage, "the time zone of this machine cannot be told from " + file.string(),
               "write it into the configuration, for instance time_zone = \"Europe/Berlin\"");
 }
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <chrono>
+#include <filesystem>
 #include <string>
 #include <string_view>
 
@@ -21,9 +22,11 @@ class TimeZone {
 
   /// "Europe/Berlin". Throws Error usage with a suggestion for a name that is not known.
   static TimeZone named(std::string_view name);
-  /// The zone of TZ, else of /etc/localtime, also where that is a plain file. Throws Error usage
-  /// when it cannot be told.
+  /// The zone of TZ, else of /etc/localtime. Throws Error usage when it cannot be told.
   static TimeZone of_this_machine();
+  /// The zone that a file like /etc/localtime stands for: a link into the folder of zones, or a
+  /// copy of one of its files. UTC where there is none, as for the C library. Throws Error usage.
+  static TimeZone of_file(const std::filesystem::path& file);
 
   std::string name() const;
 

@@ -1,8 +1,12 @@
 #include "scheduler/schedule.h"
 
 #include <doctest/doctest.h>
+#include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -322,4 +326,36 @@ TEST_CASE("time zones are found by name, and near names are suggested") {
     CAPTURE(name);
     CHECK(contains(told(name), "is not known"));
   }
+}
+
+TEST_CASE("the zone of the machine is told from TZ, a link or a copied file") {
+  namespace fs = std::filesystem;
+  const fs::path folder =
+      fs::temp_directory_path() / ("tidemark-zone-" + std::to_string(::getpid()));
+  fs::create_directories(folder);
+  fs::create_symlink("/usr/share/zoneinfo/Asia/Tokyo", folder / "link");
+  fs::create_symlink("../../usr/share/zoneinfo/Etc/UTC", folder / "utc");
+  fs::create_symlink(folder / "link", folder / "link to a link");
+  fs::copy_file("/usr/share/zoneinfo/Australia/Lord_Howe", folder / "copy");
+  std::ofstream(folder / "nonsense") << "no zone";
+
+  CHECK(TimeZone::of_file(folder / "link").name() == "Asia/Tokyo");
+  CHECK(TimeZone::of_file(folder / "link to a link").name() == "Asia/Tokyo");
+  CHECK(TimeZone::of_file(folder / "none") == TimeZone());
+  const TimeZone copied = TimeZone::of_file(folder / "copy");
+  const auto winter = std::chrono::floor<seconds>(utc("2026-07-01 00:00"));
+  CHECK(copied.at(winter).offset == minutes(630));
+  CHECK(contains(mistake([&] { TimeZone::of_file(folder / "nonsense"); }), "time_zone = "));
+
+  const char* const before = std::getenv("TZ");
+  const std::string kept = before == nullptr ? "" : before;
+  for (const std::string& value : {std::string("Asia/Tokyo"), std::string(":Asia/Tokyo"),
+                                   (folder / "link").string(), ":" + (folder / "link").string()}) {
+    ::setenv("TZ", value.c_str(), 1);
+    CHECK(TimeZone::of_this_machine().name() == "Asia/Tokyo");
+  }
+  ::setenv("TZ", "Nowhere/Else", 1);
+  CHECK(contains(mistake([] { TimeZone::of_this_machine(); }), "is not known"));
+  before == nullptr ? ::unsetenv("TZ") : ::setenv("TZ", kept.c_str(), 1);
+  fs::remove_all(folder);
 }
