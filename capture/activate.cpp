@@ -117,19 +117,40 @@ ActivationReport activate(Node& node, const ActivationRequest& request, bool dry
     } else if (known->health != CaptureHealth::intact) {
       recover_capture(node, *known);
       report.repaired.push_back(name);
-    } else if (known->activated_shape != spec.shape()) {
-      node.repair_capture(*known);
-      report.repaired.push_back(name);
+    } else if (known->is_reshaped()) {
+      node.note_shape(*known);
+      report.reshaped.push_back(name);
     }
   }
   node.grant_access();
   for (const ActiveTable& table : active) {
     const bool wanted = std::find(request.tables.begin(), request.tables.end(), table.spec.name) !=
                         request.tables.end();
-    if (!wanted) report.unlisted.push_back(table.spec.name);
+    if (wanted) continue;
+    if (table.health == CaptureHealth::table_missing) {
+      node.remove_capture(table);
+      report.released.push_back(table.spec.name);
+    } else {
+      report.unlisted.push_back(table.spec.name);
+    }
   }
   if (!dry_run) transaction.commit();
   return report;
+}
+
+void take_in(Node& node, const std::vector<TableSpec>& tables) {
+  std::vector<std::string> script;
+  DefinitionTransaction transaction(node, script);
+  const BaselineId baseline = random_uuid();
+  for (const TableSpec& table : tables) node.install_capture(table, baseline);
+  transaction.commit();
+}
+
+void note_shapes(Node& node, const std::vector<ActiveTable>& tables) {
+  std::vector<std::string> script;
+  DefinitionTransaction transaction(node, script);
+  for (const ActiveTable& table : tables) node.note_shape(table);
+  transaction.commit();
 }
 
 std::vector<std::string> deactivate(Node& node, bool dry_run) {

@@ -21,6 +21,8 @@ struct ActivationReport {
   std::vector<std::string> created;   // user tables made
   std::vector<std::string> captured;  // tables newly under capture
   std::vector<std::string> repaired;  // triggers made anew; the table will be compared as a whole
+  std::vector<std::string> reshaped;  // columns were changed, and are taken as they are now
+  std::vector<std::string> released;  // tables that are gone: what was kept for them went too
   std::vector<std::string> unlisted;  // under capture already, but not asked for; left as it is
   std::vector<std::string> script;    // the SQL
 };
@@ -33,6 +35,13 @@ ActivationReport activate(Node& node, const ActivationRequest& request, bool dry
 /// A fresh origin whose sequences start at nothing (write transaction); what the node has seen
 /// stays seen.
 void start_origin(Node& node, const Identity& identity);
+
+/// Takes tables under capture that an activated node has, in one transaction.
+void take_in(Node& node, const std::vector<TableSpec>& tables);
+
+/// The columns of these tables are taken as they are now, in one transaction. Their capture is
+/// intact.
+void note_shapes(Node& node, const std::vector<ActiveTable>& tables);
 
 /// Removes every trace, in one transaction. Nothing if the node is not activated.
 std::vector<std::string> deactivate(Node& node, bool dry_run);

@@ -238,6 +238,8 @@ class Activation {
             {"created", report.created},
             {"captured", report.captured},
             {"repaired", report.repaired},
+            {"reshaped", report.reshaped},
+            {"released", report.released},
             {"unlisted", report.unlisted},
             {"left_out", plan.left_out},
             {"script", report.script}};
@@ -271,6 +273,14 @@ class Activation {
     if (!report.repaired.empty()) {
       done.push_back("capture made whole on " +
                      counted(static_cast<std::int64_t>(report.repaired.size()), "table"));
+    }
+    if (!report.reshaped.empty()) {
+      done.push_back(counted(static_cast<std::int64_t>(report.reshaped.size()), "changed table") +
+                     " taken as it is now");
+    }
+    if (!report.released.empty()) {
+      done.push_back(counted(static_cast<std::int64_t>(report.released.size()), "dropped table") +
+                     " forgotten");
     }
     std::string text = printable(plan.name) + ": ";
     for (std::size_t i = 0; i < done.size(); ++i) text += (i > 0 ? ", " : "") + done[i];

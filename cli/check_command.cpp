@@ -146,17 +146,18 @@ class Check {
                     .hint = "run 'tidemark activate " + name + "'"};
     if (table.health == CaptureHealth::table_missing) {
       finding.message += " is gone, only its control tables are left";
-      finding.hint = "create the table again, or run 'tidemark deactivate " + name +
-                     "' and then 'tidemark activate " + name + "'";
+      finding.hint = "create the table again, or run 'tidemark activate " + name +
+                     "' to forget what was kept for it";
     } else if (table.health == CaptureHealth::missing) {
       finding.message += ": triggers are gone or were altered";
       finding.hint =
           "the next session makes them anew and compares the whole table; find out who "
           "removed them";
-    } else if (table.activated_shape != table.spec.shape()) {
-      finding.severity = Severity::error;
-      finding.message += " was changed since it was activated (" + table.activated_shape +
-                         " then, " + table.spec.shape() + " now)";
+    } else if (table.is_reshaped()) {
+      finding.severity = Severity::note;
+      finding.message += " was changed since it was activated (" +
+                         shape_changes(table.activated_shape, table.current_shape) + ")";
+      finding.hint = "the next session goes on with it once the other nodes were changed alike";
     } else {
       return;
     }

@@ -67,6 +67,8 @@ Json session_json(const SessionReport& report, bool dry_run) {
   }
   Json null_keys = Json::object();
   for (const auto& [table, rows] : report.null_keys) null_keys[table] = rows;
+  Json settled = Json::object();
+  for (const auto& [table, rows] : report.settled) settled[table] = rows;
   return {{"session", report.session_id},
           {"job", report.job},
           {"first", report.first},
@@ -78,6 +80,9 @@ Json session_json(const SessionReport& report, bool dry_run) {
           {"pulls", std::move(pulls)},
           {"null_keys", std::move(null_keys)},
           {"recovered", report.recovered},
+          {"taken_in", report.taken_in},
+          {"reshaped", report.reshaped},
+          {"settled", std::move(settled)},
           {"problems", report.problems},
           {"warnings", report.warnings}};
 }

@@ -103,6 +103,17 @@ class Sync {
                     ": triggers were gone or altered; they were made anew and the whole table "
                     "compared");
     }
+    for (const std::string& what : report.taken_in) {
+      context_.output().note(printable(what) + ": a new table, under capture from now on\n");
+    }
+    for (const std::string& what : report.reshaped) {
+      context_.output().note(printable(what) + "; the table goes on as it is now\n");
+    }
+    for (const auto& [table, rows] : report.settled) {
+      context_.warn("table " + table + ": " + counted(rows, "row") +
+                    " differed after its columns were changed and were made alike; what was "
+                    "overwritten is in the conflict log");
+    }
     for (const std::string& problem : report.problems) context_.warn(problem);
     for (const std::string& warning : report.warnings) context_.warn(warning);
     for (const auto& [table, rows] : report.null_keys) {

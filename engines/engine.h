@@ -43,14 +43,36 @@ enum class CaptureHealth : std::uint8_t {
   table_missing,  // the data table itself is gone
 };
 
-/// A table under capture. `spec` is what the catalog says now; `activated_shape` is
-/// TableSpec::shape() as it was when capture was installed. Sessions may reorder spec.columns (see
-/// aligned()).
+/// A table under capture. `spec` is what the catalog says now. Sessions may reorder spec.columns
+/// (see aligned()) and show it otherwise; the two shapes are TableSpec::shape() in the node's own
+/// words.
 struct ActiveTable {
   std::int64_t id = 0;  // the node's own number of the table; names the control tables
   TableSpec spec;
-  std::string activated_shape;
+  std::string activated_shape;  // when capture was installed, or the shape was last noted
+  std::string current_shape;    // as the catalog says now
   CaptureHealth health = CaptureHealth::intact;
+
+  /// Columns were changed since; capture works all the same.
+  bool is_reshaped() const {
+    return health == CaptureHealth::intact && activated_shape != current_shape;
+  }
+};
+
+/// What a node noted of a table when it last met a peer.
+struct PeerMeeting {
+  std::int64_t met_at_us = 0;  // when something was last noted
+  /// ActiveTable::current_shape when the rows of both were last known to be alike in every column;
+  /// empty: never.
+  std::string shape;
+
+  friend bool operator==(const PeerMeeting&, const PeerMeeting&) = default;
+};
+
+/// A peer that a node waits for before it purges tombstones.
+struct RegisteredPeer {
+  std::string name;            // configured name when the two met last; the node id if not known
+  std::int64_t met_at_us = 0;  // the latest of all tables
 };
 
 /// Rows on their way into a target: filled by one thread, read by the target's engine. Depending on
@@ -178,6 +200,11 @@ class Node {
   /// Makes capture whole again after triggers were lost or columns changed; state and logs are
   /// kept.
   virtual void repair_capture(const ActiveTable& table) = 0;
+  /// Writes down that the columns are as they should be now. For tables whose capture is intact; no
+  /// statement that defines anything is needed.
+  virtual void note_shape(const ActiveTable& table) = 0;
+  /// Whether this connection may install and repair capture on a table that is there.
+  virtual bool may_define(const TableSpec& table) = 0;
   /// Takes one table out; nothing of it is left in the control tables.
   virtual void remove_capture(const ActiveTable& table) = 0;
   /// Lets the role that runs sessions do what it needs on control tables and captured tables, where
@@ -196,6 +223,14 @@ class Node {
   virtual std::map<NodeId, Knowledge> load_peers(const ActiveTable& table) = 0;
   virtual void save_peer(const ActiveTable& table, const NodeId& peer,
                          const Knowledge& knowledge) = 0;
+  /// What was noted of `peer`, by the numbers of the tables.
+  virtual std::map<std::int64_t, PeerMeeting> load_meetings(const NodeId& peer) = 0;
+  virtual void save_meeting(const ActiveTable& table, const NodeId& peer,
+                            const PeerMeeting& meeting) = 0;
+  /// All peers that were ever met and not forgotten.
+  virtual std::map<NodeId, RegisteredPeer> registered_peers() = 0;
+  /// Nothing of the peer is left that purging would wait for. Whoever comes back is a stranger.
+  virtual void forget_peer(const NodeId& peer) = 0;
   /// Remembers the configured name of an origin or node, for messages and the conflict log.
   virtual void save_origin_name(const Identity& identity, const std::string& node_name) = 0;
   /// The configured name of the node behind `origin`; its uuid when it was never met.
@@ -272,6 +307,8 @@ class Node {
   virtual std::vector<Conflict> conflicts() = 0;
   virtual std::int64_t count_conflicts(ConflictStatus status) = 0;
   virtual void set_conflict_status(const std::string& id, ConflictStatus status) = 0;
+  /// Drops conflicts that are not open and were found before `before_us`. Returns how many.
+  virtual std::int64_t drop_conflicts(std::int64_t before_us) = 0;
   /// Keeps a row that cannot be held; replaces what was kept for its key.
   virtual void quarantine(const ActiveTable& table, const QuarantinedRow& row) = 0;
   virtual std::vector<QuarantinedRow> quarantined(const ActiveTable& table) = 0;

@@ -161,12 +161,10 @@ std::vector<ActiveTable> TranslatingNode::active_tables() {
   translations_.clear();
   for (ActiveTable& table : tables) {
     own_tables_[table.id] = table;
-    const bool as_activated = table.spec.shape() == table.activated_shape;
     table.spec = names_.agreed(table.spec);
     if (const TableSpec* peer = find_table(peer_tables_, table.spec.name)) {
       table.spec = shown_as(table.spec, *peer);
     }
-    if (as_activated) table.activated_shape = table.spec.shape();
   }
   return tables;
 }

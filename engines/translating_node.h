@@ -49,6 +49,8 @@ class TranslatingNode final : public Node {
     inner_.install_capture(names_.own(table), baseline);
   }
   void repair_capture(const ActiveTable& table) override { inner_.repair_capture(own(table)); }
+  void note_shape(const ActiveTable& table) override { inner_.note_shape(own(table)); }
+  bool may_define(const TableSpec& table) override { return inner_.may_define(names_.own(table)); }
   void remove_capture(const ActiveTable& table) override { inner_.remove_capture(own(table)); }
   void grant_access() override { inner_.grant_access(); }
   void remove_control_tables() override { inner_.remove_control_tables(); }
@@ -65,6 +67,17 @@ class TranslatingNode final : public Node {
                  const Knowledge& knowledge) override {
     inner_.save_peer(own(table), peer, knowledge);
   }
+  std::map<std::int64_t, PeerMeeting> load_meetings(const NodeId& peer) override {
+    return inner_.load_meetings(peer);
+  }
+  void save_meeting(const ActiveTable& table, const NodeId& peer,
+                    const PeerMeeting& meeting) override {
+    inner_.save_meeting(own(table), peer, meeting);
+  }
+  std::map<NodeId, RegisteredPeer> registered_peers() override {
+    return inner_.registered_peers();
+  }
+  void forget_peer(const NodeId& peer) override { inner_.forget_peer(peer); }
   void save_origin_name(const Identity& identity, const std::string& node_name) override {
     inner_.save_origin_name(identity, node_name);
   }
@@ -115,6 +128,9 @@ class TranslatingNode final : public Node {
   }
   void set_conflict_status(const std::string& id, ConflictStatus status) override {
     inner_.set_conflict_status(id, status);
+  }
+  std::int64_t drop_conflicts(std::int64_t before_us) override {
+    return inner_.drop_conflicts(before_us);
   }
   // Kept as the peer showed them: that they cannot be turned into rows of ours is why they wait.
   void quarantine(const ActiveTable& table, const QuarantinedRow& row) override {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <map>
 
 namespace tidemark {
 namespace {
@@ -130,6 +131,29 @@ std::weak_ordering compare_values(const ValueView& a, const ValueView& b, Collat
   return std::weak_ordering::equivalent;
 }
 
+/// The text of TableSpec::shape(), taken apart again for a message.
+struct Shape {
+  std::map<std::string, std::string> columns;  // name -> type and collation
+  std::string rest;                            // key, generated columns, STRICT
+};
+
+Shape parse_shape(const std::string& text) {
+  Shape shape;
+  const std::size_t key = text.rfind("; key ");
+  if (key != std::string::npos) shape.rest = text.substr(key + 2);
+  const std::string columns = text.substr(0, key);
+  std::size_t begin = 0;
+  while (begin < columns.size()) {
+    const std::size_t end = std::min(columns.find(", ", begin), columns.size());
+    const std::string column = columns.substr(begin, end - begin);
+    const std::size_t space = column.find(' ');
+    shape.columns[column.substr(0, space)] =
+        space == std::string::npos ? "" : column.substr(space + 1);
+    begin = end + 2;
+  }
+  return shape;
+}
+
 bool in_key(const TableSpec& spec, const std::string& column) {
   return std::any_of(spec.key.begin(), spec.key.end(),
                      [&](std::size_t position) { return spec.columns[position].name == column; });
@@ -187,6 +211,30 @@ std::string TableSpec::shape() const {
   }
   if (strict) text += "; STRICT";
   return text;
+}
+
+std::string shape_changes(const std::string& then, const std::string& now) {
+  const Shape before = parse_shape(then);
+  const Shape after = parse_shape(now);
+  std::string changes;
+  const auto tell = [&changes](const std::string& change) {
+    changes += (changes.empty() ? "" : "; ") + change;
+  };
+  const auto told = [](const std::string& type) { return type.empty() ? "no type" : type; };
+  for (const auto& [name, type] : before.columns) {
+    const auto found = after.columns.find(name);
+    if (found == after.columns.end()) {
+      tell("column " + name + " is gone");
+    } else if (found->second != type) {
+      tell("column " + name + ": " + told(type) + " then, " + told(found->second) + " now");
+    }
+  }
+  for (const auto& [name, type] : after.columns) {
+    if (!before.columns.contains(name)) tell("column " + name + " is new");
+  }
+  if (before.rest != after.rest) tell(before.rest + " then, " + after.rest + " now");
+  if (changes.empty() && then != now) tell("its columns stand in another order");
+  return changes;
 }
 
 std::vector<std::string> shape_differences(const TableSpec& here, const TableSpec& there) {

@@ -81,6 +81,10 @@ struct TableSpec {
   std::string shape() const;
 };
 
+/// What changed between two shapes of one table, for the operator ("column price: REAL then, TEXT
+/// now; column name is gone"). A renamed column is one that is gone and one that is new.
+std::string shape_changes(const std::string& then, const std::string& now);
+
 /// What differs between two tables that should hold the same rows, named for the operator: one
 /// sentence for each difference ("column price: REAL here, TEXT there"). Empty when rows can flow.
 std::vector<std::string> shape_differences(const TableSpec& here, const TableSpec& there);

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cstdlib>
 #include <functional>
+#include <iterator>
+#include <map>
 #include <optional>
 #include <set>
 #include <utility>
@@ -14,6 +16,7 @@
 #include "capture/activate.h"
 #include "capture/identity.h"
 #include "model/error.h"
+#include "scheduler/agreement.h"
 #include "scheduler/side_by_side.h"
 
 namespace tidemark::scheduler {
@@ -128,11 +131,17 @@ std::string obstacle(const Node& node, const ActiveTable* table, const std::stri
   if (table->health == CaptureHealth::table_missing) {
     return where + " is gone, only its control tables are left";
   }
-  if (table->health == CaptureHealth::intact && table->activated_shape != table->spec.shape()) {
-    return where + " was changed since it was activated (" + table->activated_shape + " then, " +
-           table->spec.shape() + " now): run 'tidemark activate " + node.name() + "'";
+  if (!table->spec.refusal.empty()) {
+    return where + " cannot take part any more: it " + table->spec.refusal;
   }
   return {};
+}
+
+/// ", node x was changed: column c is new"; nothing for a node that was not.
+std::string told_change(const Node& node, const ActiveTable& table) {
+  if (table.activated_shape == table.current_shape) return {};
+  return ", node " + node.name() +
+         " was changed: " + shape_changes(table.activated_shape, table.current_shape);
 }
 
 std::set<std::string> wanted_names(const JobConfig& job, const std::vector<ActiveTable>& first,
@@ -154,7 +163,7 @@ void warn_of_uncaptured(const JobConfig& job, const Node& node,
   for (const TableSpec& table : catalog) {
     if (!table.refusal.empty() || !job.takes(table.name) || names.contains(table.name)) continue;
     warnings.push_back("table " + table.name + " on node " + node.name() +
-                       " is not under capture yet: run 'tidemark activate'");
+                       " is not under capture yet: run 'tidemark activate " + node.name() + "'");
   }
 }
 
@@ -164,6 +173,25 @@ bool is_absent(const ActiveTable* active, const std::vector<TableSpec>& catalog,
   return active == nullptr &&
          std::none_of(catalog.begin(), catalog.end(),
                       [&](const TableSpec& table) { return table.name == name; });
+}
+
+/// A table that both nodes have so that rows could flow, but that is not under capture on both.
+void note_new_table(const std::string& name, const ActiveTable* here, const ActiveTable* there,
+                    const std::vector<TableSpec>& first_catalog,
+                    const std::vector<TableSpec>& second_catalog, TablePlan& plan) {
+  const auto find = [&name](const std::vector<TableSpec>& catalog) {
+    return std::find_if(catalog.begin(), catalog.end(),
+                        [&](const TableSpec& table) { return table.name == name; });
+  };
+  const auto first = find(first_catalog);
+  const auto second = find(second_catalog);
+  if (first == first_catalog.end() || second == second_catalog.end()) return;
+  if (!first->refusal.empty() || !second->refusal.empty()) return;
+  if (!shape_differences(*first, *second).empty()) return;
+  TablePlan::NewTable table{.name = name};
+  if (here == nullptr) table.first = *first;
+  if (there == nullptr) table.second = *second;
+  plan.new_tables.push_back(std::move(table));
 }
 
 /// The columns of the unique constraints of a table, by name.
@@ -230,10 +258,15 @@ class Session {
       rehearse();
     } else {
       exchange();
+      make_alike();
       run_on_both(
           first_, second_,
-          [this] { register_peer(first_, first_tables_, second_identity_, second_tables_); },
-          [this] { register_peer(second_, second_tables_, first_identity_, first_tables_); });
+          [this] {
+            register_peer(first_, first_tables_, first_stands_, second_identity_, second_tables_);
+          },
+          [this] {
+            register_peer(second_, second_tables_, second_stands_, first_identity_, first_tables_);
+          });
       if (wrote()) {
         purge(first_, first_tables_);
         purge(second_, second_tables_);
@@ -246,31 +279,77 @@ class Session {
   }
 
  private:
+  static bool is_lost(const ActiveTable& table) { return table.health == CaptureHealth::missing; }
+
+  /// What changed since the last session is found here, before anything is written to a table.
   void choose_tables() {
     TablePlan plan = plan_tables(job_, first_, second_);
-    const auto lost = [](const ActiveTable& table) {
-      return table.health == CaptureHealth::missing;
-    };
-    bool recovered = false;
-    for (const TablePlan::Entry& entry : plan.tables) {
-      if (lost(entry.first)) recovered |= recover(first_, entry.first);
-      if (lost(entry.second)) recovered |= recover(second_, entry.second);
-    }
-    if (recovered) plan = plan_tables(job_, first_, second_);
+    if (bring_up_to_date(plan)) plan = plan_tables(job_, first_, second_);
     report_.problems = std::move(plan.problems);
-    report_.warnings = std::move(plan.warnings);
-    if (plan.tables.empty()) {
-      std::string message = "job " + job_.name + ": no table of nodes " + first_.name() + " and " +
-                            second_.name() + " can be synchronized";
-      if (!report_.problems.empty()) message += ": " + report_.problems.front();
-      throw Error(ExitCode::not_ready, message,
-                  "run 'tidemark check " + job_.name + "' to see every table");
-    }
+    std::move(plan.warnings.begin(), plan.warnings.end(), std::back_inserter(report_.warnings));
     for (TablePlan::Entry& entry : plan.tables) {
+      if (!options_.dry_run && (tell_lost(first_, entry.first) | tell_lost(second_, entry.second)))
+        continue;
       first_tables_.push_back({.table = std::move(entry.first)});
       second_tables_.push_back({.table = std::move(entry.second)});
       table_options_.push_back({.policy = entry.policy});
     }
+    if (!first_tables_.empty()) return;
+    std::string message = "job " + job_.name + ": no table of nodes " + first_.name() + " and " +
+                          second_.name() + " can be synchronized";
+    if (!report_.problems.empty()) message += ": " + report_.problems.front();
+    throw Error(ExitCode::not_ready, message,
+                "run 'tidemark check " + job_.name + "' to see every table");
+  }
+
+  /// True when the plan is another now.
+  bool bring_up_to_date(const TablePlan& plan) {
+    bool changed = take_in(plan.new_tables);
+    changed |= note_shapes(first_, plan, &TablePlan::Entry::first);
+    changed |= note_shapes(second_, plan, &TablePlan::Entry::second);
+    for (const TablePlan::Entry& entry : plan.tables) {
+      if (is_lost(entry.first)) changed |= recover(first_, entry.first);
+      if (is_lost(entry.second)) changed |= recover(second_, entry.second);
+    }
+    return changed;
+  }
+
+  /// Where one of the nodes does not allow it, the plan's own words stay: run 'tidemark activate'.
+  bool take_in(const std::vector<TablePlan::NewTable>& tables) {
+    std::vector<TableSpec> on_first;
+    std::vector<TableSpec> on_second;
+    for (const TablePlan::NewTable& table : tables) {
+      if (options_.dry_run) continue;
+      if (table.first && !first_.may_define(*table.first)) continue;
+      if (table.second && !second_.may_define(*table.second)) continue;
+      if (table.first) on_first.push_back(*table.first);
+      if (table.second) on_second.push_back(*table.second);
+    }
+    const auto install = [this](Node& node, const std::vector<TableSpec>& specs) {
+      if (specs.empty()) return;
+      capture::take_in(node, specs);
+      for (const TableSpec& spec : specs) {
+        report_.taken_in.push_back(node.name() + ": " + spec.name);
+      }
+    };
+    install(first_, on_first);
+    install(second_, on_second);
+    return !on_first.empty() || !on_second.empty();
+  }
+
+  /// Columns were changed on both nodes so that rows can flow: from now on they are as they are.
+  bool note_shapes(Node& node, const TablePlan& plan, ActiveTable TablePlan::Entry::*side) {
+    std::vector<ActiveTable> reshaped;
+    for (const TablePlan::Entry& entry : plan.tables) {
+      const ActiveTable& table = entry.*side;
+      if (!table.is_reshaped()) continue;
+      reshaped.push_back(table);
+      report_.reshaped.push_back(node.name() + ": " + table.spec.name + ": " +
+                                 shape_changes(table.activated_shape, table.current_shape));
+    }
+    if (reshaped.empty() || options_.dry_run) return false;
+    capture::note_shapes(node, reshaped);
+    return true;
   }
 
   bool recover(Node& node, const ActiveTable& table) {
@@ -282,6 +361,7 @@ class Session {
                                  "compare the whole table");
       return false;
     }
+    if (!node.may_define(table.spec)) return false;
     write(node, [&] { capture::recover_capture(node, table); });
     report_.recovered.push_back(what);
     if (options_.log) {
@@ -291,11 +371,23 @@ class Session {
     return true;
   }
 
+  /// True for a table whose triggers this session may not make anew: nobody knows what it missed.
+  bool tell_lost(const Node& node, const ActiveTable& table) {
+    if (!is_lost(table)) return false;
+    report_.problems.push_back("the triggers of table " + table.spec.name + " on node " +
+                               node.name() +
+                               " are gone or were altered, and sessions may not make them anew: "
+                               "run 'tidemark activate " +
+                               node.name() + "'");
+    return true;
+  }
+
   /// What one node says of itself and of the other, in one snapshot.
   struct Standing {
     bool has_pending = false;    // changes that wait in a log
     bool has_waiting = false;    // rows in quarantine
     std::vector<Knowledge> met;  // what it noted of the other when they met last, table by table
+    std::map<std::int64_t, PeerMeeting> meetings;  // the rest of it, by the number of the table
   };
 
   static Standing load_states_of(Node& node, std::vector<CapturedTable>& tables,
@@ -308,6 +400,7 @@ class Session {
         standing.has_pending = standing.has_pending || node.has_pending(captured.table);
       }
       standing.has_waiting = node.count_quarantined() > 0;
+      standing.meetings = node.load_meetings(other);
     });
     return standing;
   }
@@ -334,11 +427,61 @@ class Session {
     refuse_restored(second_tables_, second_, first_tables_, first_, second_met);
   }
 
+  /// The columns were changed since the rows of both were last known to be alike.
+  static bool is_uncompared(const Standing& standing, const ActiveTable& table) {
+    const auto meeting = standing.meetings.find(table.id);
+    return meeting != standing.meetings.end() && !meeting->second.shape.empty() &&
+           meeting->second.shape != table.current_shape;
+  }
+
+  std::vector<std::size_t> uncompared_tables() const {
+    std::vector<std::size_t> indexes;
+    for (std::size_t i = 0; i < first_tables_.size(); ++i) {
+      if (is_uncompared(first_stands_, first_tables_[i].table) ||
+          is_uncompared(second_stands_, second_tables_[i].table)) {
+        indexes.push_back(i);
+      }
+    }
+    return indexes;
+  }
+
+  /// Rows that ALTER TABLE filled or converted otherwise on the two nodes are made alike.
+  void make_alike() {
+    std::vector<std::size_t> left = uncompared_tables();
+    while (!left.empty()) {
+      std::vector<std::size_t> unfinished;
+      std::int64_t touched = 0;
+      for (const std::size_t i : left) {
+        const ActiveTable& table = first_tables_[i].table;
+        const Agreement agreement = agree({.first = first_,
+                                           .second = second_,
+                                           .first_table = table,
+                                           .second_table = second_tables_[i].table,
+                                           .job = job_,
+                                           .session_id = report_.session_id});
+        if (agreement.touched == 0) continue;
+        touched += agreement.touched;
+        report_.settled[table.spec.name] += agreement.touched;
+        if (!agreement.complete) unfinished.push_back(i);
+      }
+      if (touched == 0) return;
+      const std::int64_t carried_before = carried();
+      exchange();
+      if (carried() == carried_before) return;  // what the other side cannot hold stays different
+      left = std::move(unfinished);
+    }
+  }
+
+  std::int64_t carried() const {
+    return report_.to_first.total().received + report_.to_second.total().received;
+  }
+
   /// Nothing was changed anywhere since the two met last, and nothing waits: no pull would move or
   /// note anything.
   bool is_idle() const {
     if (first_stands_.has_pending || second_stands_.has_pending) return false;
     if (first_stands_.has_waiting || second_stands_.has_waiting) return false;
+    if (!uncompared_tables().empty()) return false;
     const auto news = [](const CapturedTable& from, const CapturedTable& into, bool from_first,
                          bool mirror) {
       return compare::has_news({.source = from.state,
@@ -515,21 +658,31 @@ class Session {
   /// Each pull told its target what the source knew before; what the source learned in the other
   /// pull, and in a backup what the target knows now, is noted here. Purging waits for it.
   static void register_peer(Node& node, const std::vector<CapturedTable>& tables,
-                            const Identity& peer, const std::vector<CapturedTable>& peer_tables) {
+                            const Standing& stood, const Identity& peer,
+                            const std::vector<CapturedTable>& peer_tables) {
     std::vector<std::size_t> outdated;
     read(node, [&] {
       for (std::size_t i = 0; i < tables.size(); ++i) {
-        const auto peers = node.load_peers(tables[i].table);
+        const ActiveTable& table = tables[i].table;
+        const auto peers = node.load_peers(table);
         const auto known = peers.find(peer.node_id);
-        if (known == peers.end() || known->second != peer_tables[i].state.knowledge) {
-          outdated.push_back(i);
-        }
+        const auto meeting = stood.meetings.find(table.id);
+        const bool same_shape =
+            meeting != stood.meetings.end() && meeting->second.shape == table.current_shape;
+        const bool told = known != peers.end() && same_shape &&
+                          known->second == peer_tables[i].state.knowledge &&
+                          known->second == stood.met[i];
+        if (!told) outdated.push_back(i);
       }
     });
     if (outdated.empty()) return;
     write(node, [&] {
+      const std::int64_t now_us = node.clock_us();
       for (const std::size_t i : outdated) {
-        node.save_peer(tables[i].table, peer.node_id, peer_tables[i].state.knowledge);
+        const ActiveTable& table = tables[i].table;
+        node.save_peer(table, peer.node_id, peer_tables[i].state.knowledge);
+        node.save_meeting(table, peer.node_id,
+                          {.met_at_us = now_us, .shape = table.current_shape});
       }
     });
   }
@@ -670,6 +823,9 @@ TablePlan plan_tables(const JobConfig& job, Node& first, Node& second) {
                               ": create it there, or exclude it from the job");
       continue;
     }
+    if (here == nullptr || there == nullptr) {
+      note_new_table(name, here, there, first_catalog, second_catalog, plan);
+    }
     std::string problem = obstacle(first, here, name);
     if (problem.empty()) problem = obstacle(second, there, name);
     if (!problem.empty()) {
@@ -679,12 +835,17 @@ TablePlan plan_tables(const JobConfig& job, Node& first, Node& second) {
     const std::vector<std::string> differences = shape_differences(here->spec, there->spec);
     for (const std::string& difference : differences) {
       plan.problems.push_back("table " + name + " differs between nodes " + first.name() +
-                              " (here) and " + second.name() + " (there): " + difference);
+                              " (here) and " + second.name() + " (there): " + difference +
+                              told_change(first, *here) + told_change(second, *there));
     }
     if (!differences.empty()) continue;
     order.push_back(here->spec);
     warn_of_lone_uniques(here->spec, first, there->spec, second, plan.warnings);
     warn_of_lone_uniques(there->spec, second, here->spec, first, plan.warnings);
+  }
+  for (const TableSpec& table : first_catalog) {
+    if (!job.takes(table.name) || names.contains(table.name)) continue;
+    note_new_table(table.name, nullptr, nullptr, first_catalog, second_catalog, plan);
   }
   warn_of_uncaptured(job, first, first_catalog, names, plan.warnings);
   warn_of_uncaptured(job, second, second_catalog, names, plan.warnings);

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -24,6 +25,13 @@ struct TablePlan {
     Policy policy = Policy::latest;
   };
   std::vector<Entry> tables;          // parents before children
+  /// A table that both nodes have and the job takes, but that is not under capture on one of them.
+  struct NewTable {
+    std::string name;
+    std::optional<TableSpec> first;  // set where it is not under capture
+    std::optional<TableSpec> second;
+  };
+  std::vector<NewTable> new_tables;   // each is also named in `problems` or `warnings`
   std::vector<std::string> problems;  // tables that stay out of this session, one sentence each
   std::vector<std::string> warnings;  // e.g. foreign keys that the list of tables cuts in two
 };
@@ -48,6 +56,10 @@ struct SessionReport {
   std::vector<std::string> problems;  // tables that were left out, with the reason
   std::vector<std::string> warnings;
   std::vector<std::string> recovered;  // "node: table": triggers were lost and made anew
+  std::vector<std::string> taken_in;   // "node: table": new, under capture from now on
+  std::vector<std::string> reshaped;   // "node: table: what changed": goes on as it is now
+  /// Table -> rows that a change of its columns had made differ, and that are alike now.
+  std::map<std::string, std::int64_t> settled;
   /// "node: table" -> rows with NULL in the key, which cannot be addressed and stay where they are.
   std::map<std::string, std::int64_t> null_keys;
   std::int64_t started_at_us = 0;

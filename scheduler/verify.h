@@ -10,30 +10,10 @@
 
 #include "engines/engine.h"
 #include "scheduler/config.h"
+#include "scheduler/row_differences.h"
 #include "scheduler/session.h"
 
 namespace tidemark::scheduler {
-
-enum class DifferenceKind : std::uint8_t { missing_at_first, missing_at_second, rows_differ };
-std::string_view to_string(DifferenceKind kind);  // "missing at first" ...
-
-struct Difference {
-  std::string table;
-  Row key;
-  DifferenceKind kind = DifferenceKind::rows_differ;
-};
-
-struct TableVerification {
-  std::string table;
-  std::int64_t rows_first = 0;
-  std::int64_t rows_second = 0;
-  std::int64_t different = 0;  // keys that differ and will not come right by themselves
-  std::int64_t pending = 0;    // keys that differ because a session has yet to carry a change
-  /// The nodes have not compared this table yet (no session since activation or since triggers were
-  /// lost): what differs then is counted as different, and a session is what is needed.
-  bool unmet = false;
-  std::vector<Difference> shown;  // the first of the different ones, at most VerifyOptions::shown
-};
 
 struct VerifyReport {
   std::string job;

@@ -84,6 +84,7 @@ struct Capture {
   std::vector<LogEntry> log;
   TableState state;
   std::map<NodeId, Knowledge> peers;
+  std::map<NodeId, PeerMeeting> meetings;
 };
 
 struct Table {

@@ -302,6 +302,11 @@ void MemoryNode::repair_capture(const ActiveTable& active) {
   defined("-- repair capture of table " + active.spec.name);
 }
 
+void MemoryNode::note_shape(const ActiveTable& active) {
+  save_whole_content();
+  change_table(active).capture->activated_shape = active.current_shape;
+}
+
 void MemoryNode::remove_capture(const ActiveTable& active) {
   save_whole_content();
   Table& table = change_table(active);
@@ -333,6 +338,7 @@ std::vector<ActiveTable> MemoryNode::active_tables() {
     active.id = table.capture->id;
     active.spec = table.spec;
     active.activated_shape = table.capture->activated_shape;
+    active.current_shape = table.spec.shape();
     if (!table.exists) {
       active.health = CaptureHealth::table_missing;
     } else if (!table.capture->triggers_intact) {
@@ -372,6 +378,50 @@ void MemoryNode::save_peer(const ActiveTable& active, const NodeId& peer,
     now.tables.at(name).capture->peers = before;
   });
   peers[peer] = knowledge;
+}
+
+std::map<std::int64_t, PeerMeeting> MemoryNode::load_meetings(const NodeId& peer) {
+  std::map<std::int64_t, PeerMeeting> meetings;
+  for (const auto& [name, table] : content().tables) {
+    if (!table.capture) continue;
+    const auto found = table.capture->meetings.find(peer);
+    if (found != table.capture->meetings.end()) meetings[table.capture->id] = found->second;
+  }
+  return meetings;
+}
+
+void MemoryNode::save_meeting(const ActiveTable& active, const NodeId& peer,
+                              const PeerMeeting& meeting) {
+  Table& table = change_table(active);
+  on_rollback([name = table.spec.name, before = table.capture->meetings](Content& now) {
+    now.tables.at(name).capture->meetings = before;
+  });
+  table.capture->meetings[peer] = meeting;
+}
+
+std::map<NodeId, RegisteredPeer> MemoryNode::registered_peers() {
+  std::map<NodeId, RegisteredPeer> registered;
+  for (const auto& [name, table] : content().tables) {
+    if (!table.capture) continue;
+    for (const auto& [peer, knowledge] : table.capture->peers) {
+      RegisteredPeer& each = registered[peer];
+      each.name = peer.to_string();
+      const auto met = table.capture->meetings.find(peer);
+      if (met != table.capture->meetings.end()) {
+        each.met_at_us = std::max(each.met_at_us, met->second.met_at_us);
+      }
+    }
+  }
+  return registered;
+}
+
+void MemoryNode::forget_peer(const NodeId& peer) {
+  save_whole_content();
+  for (auto& [name, table] : change().tables) {
+    if (!table.capture) continue;
+    table.capture->peers.erase(peer);
+    table.capture->meetings.erase(peer);
+  }
 }
 
 void MemoryNode::save_origin_name(const Identity& identity, const std::string& node_name) {
@@ -699,6 +749,18 @@ void MemoryNode::set_conflict_status(const std::string& id, ConflictStatus statu
     on_rollback([i, before = all[i].status](Content& now) { now.conflicts[i].status = before; });
     all[i].status = status;
   }
+}
+
+std::int64_t MemoryNode::drop_conflicts(std::int64_t before_us) {
+  save_whole_content();
+  const auto is_old = [before_us](const Conflict& conflict) {
+    return conflict.status != ConflictStatus::open && conflict.found_at_us < before_us;
+  };
+  Content& now = change();
+  for (const Conflict& conflict : now.conflicts) {
+    if (is_old(conflict)) now.conflict_ids.erase(conflict.id);
+  }
+  return static_cast<std::int64_t>(std::erase_if(now.conflicts, is_old));
 }
 
 void MemoryNode::quarantine(const ActiveTable& table, const QuarantinedRow& row) {

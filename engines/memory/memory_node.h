@@ -43,6 +43,8 @@ class MemoryNode : public Node {
   void create_table(const TableSpec& like) override;
   void install_capture(const TableSpec& table, const BaselineId& baseline) override;
   void repair_capture(const ActiveTable& table) override;
+  void note_shape(const ActiveTable& table) override;
+  bool may_define(const TableSpec&) override { return true; }
   void remove_capture(const ActiveTable& table) override;
   void grant_access() override {}  // whoever may write the file may do all
   void remove_control_tables() override;
@@ -52,6 +54,11 @@ class MemoryNode : public Node {
   void save_state(const ActiveTable& table, const TableState& state) override;
   std::map<NodeId, Knowledge> load_peers(const ActiveTable& table) override;
   void save_peer(const ActiveTable& table, const NodeId& peer, const Knowledge& knowledge) override;
+  std::map<std::int64_t, PeerMeeting> load_meetings(const NodeId& peer) override;
+  void save_meeting(const ActiveTable& table, const NodeId& peer,
+                    const PeerMeeting& meeting) override;
+  std::map<NodeId, RegisteredPeer> registered_peers() override;
+  void forget_peer(const NodeId& peer) override;
   void save_origin_name(const Identity& identity, const std::string& node_name) override;
   std::string origin_name(const OriginId& origin) override;
 
@@ -88,6 +95,7 @@ class MemoryNode : public Node {
   std::vector<Conflict> conflicts() override { return content().conflicts; }
   std::int64_t count_conflicts(ConflictStatus status) override;
   void set_conflict_status(const std::string& id, ConflictStatus status) override;
+  std::int64_t drop_conflicts(std::int64_t before_us) override;
   void quarantine(const ActiveTable& table, const QuarantinedRow& row) override;
   std::vector<QuarantinedRow> quarantined(const ActiveTable& table) override;
   void release_quarantined(const ActiveTable& table, RowView key) override;

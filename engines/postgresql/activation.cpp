@@ -16,7 +16,8 @@ constexpr const char* kNodeTables[] = {
     "tidemark_node",           "tidemark_origin",     "tidemark_table",
     "tidemark_knowledge",      "tidemark_forgotten",  "tidemark_baseline_seen",
     "tidemark_peer_knowledge", "tidemark_session",    "tidemark_session_table",
-    "tidemark_conflict",       "tidemark_quarantine", "tidemark_recent_since"};
+    "tidemark_conflict",       "tidemark_quarantine", "tidemark_recent_since",
+    "tidemark_peer"};
 
 std::string function_name(std::int64_t id) { return "tidemark.capture_" + std::to_string(id); }
 
@@ -149,6 +150,17 @@ std::vector<std::string> definition_of(const TableSpec& spec,
             ") DEFERRABLE";
   }
   return {text + ")"};
+}
+
+/// The key as the capture function was made for it: a column that is dropped before it moves it.
+std::string key_layout(const CatalogTable& table) {
+  std::string text;
+  for (const std::size_t position : table.spec.key) {
+    const std::string& name = table.spec.columns[position].name;
+    const CatalogColumn& column = table.columns.at(name);
+    text += ";" + std::to_string(column.ordinal) + " " + name + " " + column.type;
+  }
+  return text;
 }
 
 }  // namespace
@@ -304,7 +316,7 @@ void PostgresqlNode::install_capture(const TableSpec& table, const BaselineId& b
   create_tables(found, id);
   create_triggers(found, id);
   connection_.query("UPDATE tidemark.captured_table SET capture = $2 WHERE id = $1",
-                    {number, capture_digest(id)});
+                    {number, capture_digest(id) + key_layout(found)});
 }
 
 void PostgresqlNode::repair_capture(const ActiveTable& table) {
@@ -338,7 +350,7 @@ void PostgresqlNode::repair_capture(const ActiveTable& table) {
   create_triggers(found, table.id);
   connection_.query(
       "UPDATE tidemark.captured_table SET name = $2, shape = $3, capture = $4 WHERE id = $1",
-      {number, found.spec.name, found.spec.shape(), capture_digest(table.id)});
+      {number, found.spec.name, found.spec.shape(), capture_digest(table.id) + key_layout(found)});
   tables_.erase(table.id);
   catalog_[found.spec.name] = found;
   if (!versions_lost) return;
@@ -347,13 +359,31 @@ void PostgresqlNode::repair_capture(const ActiveTable& table) {
   touch_all(repaired);
 }
 
+void PostgresqlNode::note_shape(const ActiveTable& table) {
+  connection_.query("UPDATE tidemark.captured_table SET shape = $2 WHERE id = $1",
+                    {std::to_string(table.id), table.current_shape});
+  tables_.erase(table.id);
+}
+
+bool PostgresqlNode::may_define(const TableSpec& table) {
+  load_catalog();
+  const auto found = catalog_.find(table.name);
+  if (found == catalog_.end()) return false;
+  return connection_
+      .query(
+          "SELECT pg_has_role(c.relowner, 'USAGE') AND has_schema_privilege('tidemark', 'CREATE') "
+          "FROM pg_class c WHERE c.oid = $1::oid",
+          {found->second.oid})
+      .boolean(0, 0);
+}
+
 void PostgresqlNode::remove_capture(const ActiveTable& table) {
   tables_.erase(table.id);
   drop_triggers(table.id);
   drop_tables(table.id);
   const std::string number = std::to_string(table.id);
   for (const char* control : {"knowledge", "forgotten", "baseline_seen", "peer_knowledge",
-                              "quarantine", "recent_since"}) {
+                              "quarantine", "recent_since", "peer"}) {
     connection_.query(std::string("DELETE FROM tidemark.") + control + " WHERE table_id = $1",
                       {number});
   }
@@ -387,13 +417,15 @@ std::vector<ActiveTable> PostgresqlNode::active_tables() {
       table.health = CaptureHealth::table_missing;
     } else {
       table.spec = found->second.spec;
+      table.current_shape = table.spec.shape();
       // The definition may have changed since statements were made for it.
       if (const auto kept = tables_.find(table.id);
           kept != tables_.end() && kept->second &&
           kept->second->catalog().columns != found->second.columns) {
         tables_.erase(kept);
       }
-      const bool intact = table.spec.refusal.empty() && digests.at(table.id) == rows.text(i, 3);
+      const bool intact = table.spec.refusal.empty() &&
+                          digests.at(table.id) + key_layout(found->second) == rows.text(i, 3);
       table.health = intact ? CaptureHealth::intact : CaptureHealth::missing;
     }
     tables.push_back(std::move(table));

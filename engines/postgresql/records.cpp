@@ -157,6 +157,13 @@ void PostgresqlNode::set_conflict_status(const std::string& id, ConflictStatus s
                     {id, std::string(to_string(status))});
 }
 
+std::int64_t PostgresqlNode::drop_conflicts(std::int64_t before_us) {
+  return connection_
+      .query("DELETE FROM tidemark.conflict WHERE status <> $1 AND found_at_us < $2",
+             {std::string(to_string(ConflictStatus::open)), std::to_string(before_us)})
+      .affected();
+}
+
 void PostgresqlNode::quarantine(const ActiveTable& table, const QuarantinedRow& row) {
   Parameters parameters = {std::to_string(table.id), key_text(table.spec, row.key),
                            row_to_json(names_of(table.spec), row.row).dump()};

@@ -114,6 +114,48 @@ void PostgresqlNode::save_peer(const ActiveTable& table, const NodeId& peer,
   }
 }
 
+std::map<std::int64_t, PeerMeeting> PostgresqlNode::load_meetings(const NodeId& peer) {
+  std::map<std::int64_t, PeerMeeting> meetings;
+  const Rows rows = connection_.run_prepared(
+      "SELECT table_id, met_at_us, shape FROM tidemark.peer WHERE peer = $1", {peer.to_string()});
+  for (int i = 0; i < rows.size(); ++i) {
+    meetings[rows.integer(i, 0)] = {.met_at_us = rows.integer(i, 1), .shape = rows.text(i, 2)};
+  }
+  return meetings;
+}
+
+void PostgresqlNode::save_meeting(const ActiveTable& table, const NodeId& peer,
+                                  const PeerMeeting& meeting) {
+  connection_.run_prepared(
+      "INSERT INTO tidemark.peer VALUES ($1, $2, $3, $4) ON CONFLICT (table_id, peer) DO UPDATE "
+      "SET met_at_us = excluded.met_at_us, shape = excluded.shape",
+      {std::to_string(table.id), peer.to_string(), std::to_string(meeting.met_at_us),
+       meeting.shape});
+}
+
+std::map<NodeId, RegisteredPeer> PostgresqlNode::registered_peers() {
+  std::map<NodeId, RegisteredPeer> peers;
+  // A node that was restored or repaired had several origins; the newest carries its last name.
+  const Rows rows = connection_.query(
+      "SELECT k.peer, coalesce((SELECT max(met_at_us) FROM tidemark.peer AS p WHERE p.peer = "
+      "k.peer), 0), (SELECT node_name FROM tidemark.origin AS o WHERE o.node_id = k.peer AND "
+      "node_name IS NOT NULL ORDER BY id DESC LIMIT 1) FROM (SELECT DISTINCT peer FROM "
+      "tidemark.peer_knowledge) AS k");
+  for (int i = 0; i < rows.size(); ++i) {
+    const NodeId peer = rows.uuid(i, 0);
+    peers[peer] = {.name = rows.is_null(i, 2) ? peer.to_string() : rows.text(i, 2),
+                   .met_at_us = rows.integer(i, 1)};
+  }
+  return peers;
+}
+
+void PostgresqlNode::forget_peer(const NodeId& peer) {
+  for (const char* control : {"peer_knowledge", "peer"}) {
+    connection_.query(std::string("DELETE FROM tidemark.") + control + " WHERE peer = $1",
+                      {peer.to_string()});
+  }
+}
+
 void PostgresqlNode::save_origin_name(const Identity& identity, const std::string& node_name) {
   origins_.save_name(identity, node_name);
 }

@@ -191,6 +191,11 @@ void SqliteNode::repair_capture(const ActiveTable& table) {
   touch_all(repaired);
 }
 
+void SqliteNode::note_shape(const ActiveTable& table) {
+  Statement update(connection_, "UPDATE tidemark_table SET shape = ?2 WHERE id = ?1");
+  update.bind(1, table.id).bind_text(2, table.current_shape).run();
+}
+
 void SqliteNode::drop_triggers(std::int64_t id) {
   for (const std::string& trigger : capture_trigger_names(id)) drop("TRIGGER", trigger);
 }
@@ -205,6 +210,7 @@ void SqliteNode::remove_capture(const ActiveTable& table) {
                           "DELETE FROM tidemark_baseline_seen WHERE table_id = ?1",
                           "DELETE FROM tidemark_peer_knowledge WHERE table_id = ?1",
                           "DELETE FROM tidemark_quarantine WHERE table_id = ?1",
+                          "DELETE FROM tidemark_peer WHERE table_id = ?1",
                           "DELETE FROM tidemark_table WHERE id = ?1"}) {
     Statement(connection_, sql).bind(1, table.id).run();
   }
@@ -254,6 +260,7 @@ std::vector<ActiveTable> SqliteNode::active_tables() {
       continue;
     }
     table.spec = std::move(found->spec);
+    table.current_shape = table.spec.shape();
     if (!table.spec.refusal.empty()) {
       table.health = CaptureHealth::missing;
       continue;

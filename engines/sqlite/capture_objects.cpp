@@ -192,7 +192,8 @@ const std::vector<std::string>& node_table_names() {
       "tidemark_node",          "tidemark_origin",         "tidemark_table",
       "tidemark_knowledge",     "tidemark_forgotten",      "tidemark_recent_since",
       "tidemark_baseline_seen", "tidemark_peer_knowledge", "tidemark_session",
-      "tidemark_session_table", "tidemark_conflict",       "tidemark_quarantine"};
+      "tidemark_session_table", "tidemark_conflict",       "tidemark_quarantine",
+      "tidemark_peer"};
   return kNames;
 }
 

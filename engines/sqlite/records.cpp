@@ -159,6 +159,14 @@ void SqliteNode::set_conflict_status(const std::string& id, ConflictStatus statu
   update.bind_text(1, id).bind_text(2, to_string(status)).run();
 }
 
+std::int64_t SqliteNode::drop_conflicts(std::int64_t before_us) {
+  Statement(connection_, "DELETE FROM tidemark_conflict WHERE status <> ?1 AND found_at_us < ?2")
+      .bind_text(1, to_string(ConflictStatus::open))
+      .bind(2, before_us)
+      .run();
+  return sqlite3_changes(connection_.handle());
+}
+
 void SqliteNode::quarantine(const ActiveTable& table, const QuarantinedRow& row) {
   const std::string key = key_text(table.spec, row.key);
   const std::string image = row_to_json(names_of(table.spec), row.row).dump();

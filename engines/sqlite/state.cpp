@@ -116,6 +116,52 @@ void SqliteNode::save_peer(const ActiveTable& table, const NodeId& peer,
   }
 }
 
+std::map<std::int64_t, PeerMeeting> SqliteNode::load_meetings(const NodeId& peer) {
+  std::map<std::int64_t, PeerMeeting> meetings;
+  Statement statement(connection_,
+                      "SELECT table_id, met_at_us, shape FROM tidemark_peer WHERE peer = ?1");
+  statement.bind(1, peer);
+  while (statement.step()) {
+    meetings[statement.integer(0)] = {.met_at_us = statement.integer(1),
+                                      .shape = statement.text(2)};
+  }
+  return meetings;
+}
+
+void SqliteNode::save_meeting(const ActiveTable& table, const NodeId& peer,
+                              const PeerMeeting& meeting) {
+  Statement(connection_, "INSERT OR REPLACE INTO tidemark_peer VALUES (?1, ?2, ?3, ?4)")
+      .bind(1, table.id)
+      .bind(2, peer)
+      .bind(3, meeting.met_at_us)
+      .bind_text(4, meeting.shape)
+      .run();
+}
+
+std::map<NodeId, RegisteredPeer> SqliteNode::registered_peers() {
+  std::map<NodeId, RegisteredPeer> peers;
+  // A node that was restored or repaired had several origins; the newest carries its last name.
+  Statement statement(
+      connection_,
+      "SELECT k.peer, coalesce((SELECT max(met_at_us) FROM tidemark_peer AS p WHERE p.peer = "
+      "k.peer), 0), (SELECT node_name FROM tidemark_origin AS o WHERE o.node_id = k.peer AND "
+      "node_name IS NOT NULL ORDER BY id DESC LIMIT 1) FROM (SELECT DISTINCT peer FROM "
+      "tidemark_peer_knowledge) AS k");
+  while (statement.step()) {
+    const NodeId peer = statement.uuid(0);
+    peers[peer] = {.name = statement.is_null(2) ? peer.to_string() : statement.text(2),
+                   .met_at_us = statement.integer(1)};
+  }
+  return peers;
+}
+
+void SqliteNode::forget_peer(const NodeId& peer) {
+  for (const char* sql : {"DELETE FROM tidemark_peer_knowledge WHERE peer = ?1",
+                          "DELETE FROM tidemark_peer WHERE peer = ?1"}) {
+    Statement(connection_, sql).bind(1, peer).run();
+  }
+}
+
 void SqliteNode::save_origin_name(const Identity& identity, const std::string& node_name) {
   origins_.save_name(identity, node_name);
 }
