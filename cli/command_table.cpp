@@ -93,6 +93,24 @@ CommandSpec deactivate_command() {
   };
 }
 
+CommandSpec forget_command() {
+  return {
+      .name = "forget",
+      .summary = "wait no longer for a peer that is gone",
+      .description =
+          "Deleted rows are remembered until every peer has heard of them. This removes a peer "
+          "from "
+          "all nodes that know it, so that nobody waits for it any more. NODE is the name that it "
+          "had, or its id. Should it come back, its rows are compared as a whole: nothing that was "
+          "deleted meanwhile returns, and nothing that it wrote is lost.",
+      .words = words(WordKind::node, "NODE", 1, 1),
+      .options = {dry_run("tell which nodes would forget it, change nothing")},
+      .examples = {{"tidemark forget branch7", "after branch 7 was closed for good"}},
+      .run = run_forget,
+      .subcommands = {},
+  };
+}
+
 CommandSpec sync_command() {
   return {
       .name = "sync",
@@ -365,9 +383,10 @@ const std::vector<OptionSpec>& global_options() {
 
 const std::vector<CommandSpec>& commands() {
   static const std::vector<CommandSpec> kCommands = {
-      init_command(),       check_command(),  activate_command(), deactivate_command(),
-      sync_command(),       status_command(), sessions_command(), conflicts_command(),
-      quarantine_command(), verify_command(), version_command(),  help_command(),
+      init_command(),   check_command(),      activate_command(), deactivate_command(),
+      sync_command(),   status_command(),     sessions_command(), conflicts_command(),
+      forget_command(), quarantine_command(), verify_command(),   version_command(),
+      help_command(),
   };
   return kCommands;
 }

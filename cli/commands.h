@@ -16,6 +16,7 @@ int run_init(Context& context);
 int run_check(Context& context);
 int run_activate(Context& context);
 int run_deactivate(Context& context);
+int run_forget(Context& context);
 int run_sync(Context& context);
 int run_status(Context& context);
 int run_sessions(Context& context);

@@ -25,6 +25,9 @@ constexpr std::string_view kTemplate = R"(# Tidemark keeps databases in agreemen
 # How long deleted rows are remembered after every node has heard of them.
 #tombstone_retention = "30d"
 
+# How long conflicts that are not open are kept, or "forever".
+#conflict_retention = "365d"
+
 # One section for each database. A relative path starts at the folder of this file; an absolute one is
 # written sqlite:///var/lib/shop/hq.db
 [node.hq]

@@ -82,6 +82,7 @@ Json session_json(const SessionReport& report, bool dry_run) {
           {"recovered", report.recovered},
           {"taken_in", report.taken_in},
           {"reshaped", report.reshaped},
+          {"ranges", report.ranges},
           {"settled", std::move(settled)},
           {"problems", report.problems},
           {"warnings", report.warnings}};

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <chrono>
 #include <map>
 #include <optional>
 
@@ -10,6 +11,7 @@
 #include "cli/session_text.h"
 #include "cli/text.h"
 #include "cli/time_text.h"
+#include "scheduler/key_ranges.h"
 
 namespace tidemark::cli {
 namespace {
@@ -22,6 +24,15 @@ struct TableStatus {
   std::int64_t pending = 0;  // entries of the change log
 };
 
+/// The numbers that new rows of a table get.
+struct RangeStatus {
+  std::string table;
+  KeyRange range;
+  std::int64_t left = 0;
+
+  bool is_short() const { return left <= (range.high - range.low + 1) / scheduler::kRangeReserve; }
+};
+
 struct NodeStatus {
   std::string name;
   std::optional<Error> failure;
@@ -30,8 +41,11 @@ struct NodeStatus {
   std::int64_t pending = 0;
   std::int64_t oldest_pending_us = 0;
   std::int64_t open_conflicts = 0;
+  std::int64_t quarantined = 0;           // rows that wait
   std::vector<std::string> lost_capture;  // tables whose triggers are gone
-  std::vector<SessionRecord> sessions;    // the newest first
+  std::vector<RegisteredPeer> awaited;    // peers that keep old tombstones from being purged
+  std::vector<RangeStatus> ranges;
+  std::vector<SessionRecord> sessions;  // the newest first
 };
 
 /// What waits between two nodes of a job.
@@ -49,17 +63,54 @@ struct PairStatus {
 /// Sessions to look through for the last of each pair.
 constexpr std::int64_t kSessionsRead = 200;
 
-void read_node(Node& node, NodeStatus& status) {
+/// Peers that have not seen everything, and were not met for longer than tombstones are kept.
+void find_awaited(Node& node, const std::vector<ActiveTable>& tables,
+                  std::chrono::days tombstone_retention, NodeStatus& status) {
+  const std::int64_t long_ago = now_us() - std::chrono::microseconds(tombstone_retention).count();
+  for (const auto& [id, peer] : node.registered_peers()) {
+    if (peer.met_at_us > long_ago) continue;
+    const bool behind = std::any_of(tables.begin(), tables.end(), [&](const ActiveTable& table) {
+      if (table.health == CaptureHealth::table_missing) return false;
+      const auto peers = node.load_peers(table);
+      const auto known = peers.find(id);
+      return known != peers.end() && !known->second.covers(node.load_state(table).knowledge);
+    });
+    if (behind) status.awaited.push_back(peer);
+  }
+}
+
+void read_range(Node& node, const ActiveTable& table, NodeStatus& status) {
+  const std::vector<GivenRange> ranges = node.key_ranges(table);
+  if (ranges.empty()) return;
+  const KeyCounter counter = node.key_counter(table.spec);
+  std::optional<KeyRange> range;  // the one in use, or the first that would be
+  for (const GivenRange& given : ranges) {
+    if (given.node != status.identity->node_id) continue;
+    range = given.range;
+    if (given.range.high >= counter.next) break;
+  }
+  if (!range) return;
+  const std::int64_t next = std::max(counter.next, range->low);
+  status.ranges.push_back({.table = table.spec.name,
+                           .range = *range,
+                           .left = std::max<std::int64_t>(0, range->high - next + 1)});
+}
+
+void read_node(Node& node, std::chrono::days tombstone_retention, NodeStatus& status) {
   status.identity = node.identity();
   if (!status.identity) return;
   node.begin_read();
   try {
-    for (const ActiveTable& table : node.active_tables()) {
+    const std::vector<ActiveTable> tables = node.active_tables();
+    find_awaited(node, tables, tombstone_retention, status);
+    status.quarantined = node.count_quarantined();
+    for (const ActiveTable& table : tables) {
       const bool intact = table.health == CaptureHealth::intact;
       if (!intact) status.lost_capture.push_back(table.spec.name);
       if (table.health == CaptureHealth::table_missing) continue;
       TableStatus each;
       each.state = node.load_state(table);
+      if (intact) read_range(node, table, status);
       std::int64_t oldest_us = 0;
       // Where capture is damaged the log itself may be gone.
       if (intact) std::tie(each.pending, oldest_us) = node.pending(table);
@@ -138,7 +189,21 @@ Json node_json(const NodeStatus& node) {
   json["pending"] = node.pending;
   json["oldest_pending_at"] = node.pending > 0 ? time_json(node.oldest_pending_us) : Json(nullptr);
   json["open_conflicts"] = node.open_conflicts;
+  json["quarantined"] = node.quarantined;
   json["capture_lost"] = node.lost_capture;
+  Json awaited = Json::array();
+  for (const RegisteredPeer& peer : node.awaited) {
+    awaited.push_back({{"peer", peer.name}, {"met_at", time_json(peer.met_at_us)}});
+  }
+  json["purge_waits_for"] = std::move(awaited);
+  Json ranges = Json::array();
+  for (const RangeStatus& each : node.ranges) {
+    ranges.push_back({{"table", each.table},
+                      {"low", std::to_string(each.range.low)},
+                      {"high", std::to_string(each.range.high)},
+                      {"left", std::to_string(each.left)}});
+  }
+  json["key_ranges"] = std::move(ranges);
   json["last_session_at"] =
       node.sessions.empty() ? Json(nullptr) : time_json(node.sessions.front().finished_at_us);
   return json;
@@ -220,7 +285,8 @@ int run_status(Context& context) {
     NodeStatus status;
     status.name = name;
     try {
-      read_node(context.node(name, Access::read_only), status);
+      read_node(context.node(name, Access::read_only), context.config().tombstone_retention,
+                status);
     } catch (const Error& error) {
       status.failure = error;
       failures.push_back(error.code());
@@ -254,6 +320,21 @@ int run_status(Context& context) {
     if (!node.failure && !node.identity) {
       context.warn("node " + node.name + " is not activated: run 'tidemark activate " + node.name +
                    "'");
+    }
+    if (node.quarantined > 0) {
+      context.warn("node " + node.name + ": " + counted(node.quarantined, "row") +
+                   " cannot be held and wait: run 'tidemark quarantine'");
+    }
+    for (const RegisteredPeer& peer : node.awaited) {
+      context.warn("node " + node.name + ": deleted rows are remembered until " + peer.name +
+                   " has heard of them, and it was last met " + when(peer.met_at_us, now) +
+                   ": bring it back, or run 'tidemark forget " + peer.name + "'");
+    }
+    for (const RangeStatus& each : node.ranges) {
+      if (!each.is_short()) continue;
+      context.warn("node " + node.name + ": table " + each.table + ": " + grouped(each.left) +
+                   " numbers are left of its key range, up to " + std::to_string(each.range.high) +
+                   ": the next session or 'tidemark activate " + node.name + "' gives a new one");
     }
     for (const std::string& table : node.lost_capture) {
       context.warn(

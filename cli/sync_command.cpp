@@ -82,6 +82,7 @@ class Sync {
     const scheduler::SessionOptions options{
         .dry_run = dry_run_,
         .ignore_delete_limit = context_.line().has("allow-deletes"),
+        .conflict_retention = context_.config().conflict_retention,
         .rules = {},
         .progress = context_.progress(),
         .session_id = "",
@@ -105,6 +106,9 @@ class Sync {
     }
     for (const std::string& what : report.taken_in) {
       context_.output().note(printable(what) + ": a new table, under capture from now on\n");
+    }
+    for (const std::string& what : report.ranges) {
+      context_.output().note(printable(what) + ": the numbers of new rows from now on\n");
     }
     for (const std::string& what : report.reshaped) {
       context_.output().note(printable(what) + "; the table goes on as it is now\n");

@@ -190,8 +190,7 @@ Agreement agree(const AgreementRequest& request) {
       [&] { second = digest_of(request.second, request.second_table); });
   Agreement result;
   if (first == second) return result;
-  const std::vector<Choice> choices =
-      choose_all(request, differences_of(request, result.complete));
+  const std::vector<Choice> choices = choose_all(request, differences_of(request, result.complete));
   if (request.job.mode == Mode::two_way) keep_losers(request, choices);
   touch_winners(request, choices);
   result.touched = static_cast<std::int64_t>(choices.size());

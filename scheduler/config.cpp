@@ -29,13 +29,14 @@ namespace {
 
 constexpr std::uintmax_t kMaxFileBytes = 4 << 20;
 
-const std::vector<std::string> kTopKeys = {"job", "lock_timeout", "node", "time_zone",
-                                           "tombstone_retention"};
+const std::vector<std::string> kTopKeys = {
+    "conflict_retention", "job", "lock_timeout", "node", "time_zone", "tombstone_retention"};
 const std::vector<std::string> kNodeKeys = {"names", "owner", "url"};
 const std::vector<std::string> kJobKeys = {
     "conflict", "exclude",  "exclude_windows", "max_clock_skew", "max_deletes", "mode",
     "nodes",    "schedule", "table",           "tables",         "time_zone"};
-const std::vector<std::string> kTableKeys = {"conflict"};
+const std::vector<std::string> kTableKeys = {"conflict", "fire_triggers", "keys", "range_size"};
+const std::vector<std::string> kKeys = {"ranges", "plain"};
 const std::vector<std::string> kModes = {"two-way", "backup"};
 const std::vector<std::string> kPolicies = {"latest", "earliest", "first_node", "manual"};
 
@@ -189,7 +190,11 @@ class Reader {
       } else if (key.str() == "time_zone") {
         zone_ = read_time_zone(value);
       } else if (key.str() == "tombstone_retention") {
-        read_retention(value);
+        if (const auto days = read_days(value, "tombstone_retention")) {
+          config_.tombstone_retention = *days;
+        }
+      } else if (key.str() == "conflict_retention") {
+        read_conflict_retention(value);
       } else {
         unknown_key(key, kTopKeys, "at the top of the file");
       }
@@ -292,16 +297,22 @@ class Reader {
     return duration;
   }
 
-  void read_retention(const toml::node& value) {
-    const auto duration = read_duration(value, "tombstone_retention");
-    if (!duration) return;
+  std::optional<std::chrono::days> read_days(const toml::node& value, const std::string& key) {
+    const auto duration = read_duration(value, key);
+    if (!duration) return std::nullopt;
     const auto days = std::chrono::floor<std::chrono::days>(*duration);
-    if (days != *duration || days < std::chrono::days(1)) {
-      mistakes_.add(line_of(value), "tombstone_retention must be whole days, at least one",
-                    "write for instance tombstone_retention = \"30d\"");
-      return;
+    if (days == *duration && days >= std::chrono::days(1)) return days;
+    mistakes_.add(line_of(value), key + " must be whole days, at least one",
+                  "write for instance " + key + " = \"30d\"");
+    return std::nullopt;
+  }
+
+  void read_conflict_retention(const toml::node& value) {
+    if (value.value_exact<std::string>() == "forever") {
+      config_.conflict_retention.reset();
+    } else if (const auto days = read_days(value, "conflict_retention")) {
+      config_.conflict_retention = *days;
     }
-    config_.tombstone_retention = days;
   }
 
   std::optional<Policy> read_policy(const toml::node& value) {
@@ -528,6 +539,33 @@ class Reader {
     job.max_deletes = {.rows = std::nullopt, .share = percent / 100};
   }
 
+  std::optional<bool> read_keys(const toml::node& value, const JobConfig& job) {
+    const auto text = read_string(value, "keys", "ranges");
+    if (!text) return std::nullopt;
+    if (std::find(kKeys.begin(), kKeys.end(), *text) == kKeys.end()) {
+      mistakes_.add(line_of(value), "keys cannot be " + in_quotes(*text),
+                    suggestion(*text, kKeys, "kinds of keys"));
+      return std::nullopt;
+    }
+    if (*text == "ranges") range_lines_.emplace(job.name, line_of(value));
+    return *text == "ranges";
+  }
+
+  std::optional<std::int64_t> read_range_size(const toml::node& value) {
+    constexpr std::int64_t kLeast = 100;
+    constexpr std::int64_t kMost = 1'000'000'000'000;
+    const auto size = value.value_exact<std::int64_t>();
+    if (!size) {
+      wrong_type(value, "range_size", "a number of keys", "range_size = 1000000");
+    } else if (*size < kLeast || *size > kMost) {
+      mistakes_.add(line_of(value), "range_size must be between 100 and 1000000000000",
+                    "write for instance range_size = 1000000");
+    } else {
+      return size;
+    }
+    return std::nullopt;
+  }
+
   void read_table_settings(const toml::node& value, JobConfig& job) {
     const toml::table* globs = value.as_table();
     const std::string section = "[job." + job.name + ".table.\"GLOB\"]";
@@ -555,6 +593,15 @@ class Reader {
       for (const auto& [key, setting] : *settings) {
         if (key.str() == "conflict") {
           table.policy = read_policy(setting);
+        } else if (key.str() == "keys") {
+          table.key_ranges = read_keys(setting, job);
+        } else if (key.str() == "range_size") {
+          table.range_size = read_range_size(setting);
+        } else if (key.str() == "fire_triggers") {
+          table.fire_triggers = setting.value_exact<bool>();
+          if (!table.fire_triggers) {
+            wrong_type(setting, "fire_triggers", "true or false", "fire_triggers = true");
+          }
         } else {
           unknown_key(key, kTableKeys,
                       "in [job." + job.name + ".table." + in_quotes(table.glob) + "]");
@@ -619,6 +666,11 @@ class Reader {
                       suggestion(node, known, "nodes of this file"));
       }
     }
+    if (job.mode == Mode::backup && job.has_ranges()) {
+      mistakes_.add(range_lines_.at(job.name),
+                    who + " is a backup, whose target writes no rows of its own",
+                    "remove keys = \"ranges\", or use mode = \"two-way\"");
+    }
     for (const std::string& table : job.tables) {
       if (table.find_first_of("*?") == std::string::npos && !job.takes(table)) {
         mistakes_.add(job.line, who + " lists the table " + in_quotes(table) + " and excludes it",
@@ -647,11 +699,27 @@ class Reader {
     for (std::size_t i = 0; i < config_.jobs.size(); ++i) {
       for (std::size_t k = 0; k < i; ++k) {
         check_modes(config_.jobs[k], config_.jobs[i]);
+        check_ranges(config_.jobs[k], config_.jobs[i]);
         check_targets(config_.jobs[k], config_.jobs[i]);
         check_targets(config_.jobs[i], config_.jobs[k]);
       }
     }
     check_rings();
+  }
+
+  /// Two nodes that give out ranges of one table would give the same numbers.
+  void check_ranges(const JobConfig& earlier, const JobConfig& later) {
+    if (!earlier.has_ranges() || !later.has_ranges()) return;
+    if (earlier.nodes.empty() || later.nodes.empty()) return;
+    if (earlier.nodes.front() == later.nodes.front()) return;
+    const auto table = shared_tables(earlier, later);
+    if (!table) return;
+    mistakes_.add(range_lines_.at(later.name),
+                  "jobs " + in_quotes(earlier.name) + " and " + in_quotes(later.name) +
+                      " both give key ranges, from different first nodes, to the same tables (" +
+                      *table + ")",
+                  "let all jobs with keys = \"ranges\" begin with one node, or keep their tables "
+                  "apart with tables and exclude");
   }
 
   void check_modes(const JobConfig& earlier, const JobConfig& later) {
@@ -721,6 +789,7 @@ class Reader {
   Config& config_;
   Mistakes mistakes_;
   std::map<std::string, int> nodes_lines_;
+  std::map<std::string, int> range_lines_;       // of keys = "ranges", by job
   std::optional<TimeZone> zone_;                 // of the whole file
   std::map<std::string, TimeZone> zones_;        // of jobs
   std::map<std::string, int> local_time_lines_;  // of the jobs that need a zone
@@ -758,12 +827,40 @@ bool JobConfig::takes(const std::string& table) const {
          std::none_of(exclude.begin(), exclude.end(), matches);
 }
 
-Policy JobConfig::policy_of(const std::string& table) const {
-  Policy result = policy;
-  for (const TableConfig& settings : table_settings) {
-    if (settings.policy && glob_matches(settings.glob, table)) result = *settings.policy;
+namespace {
+
+/// What the last section says that matches the table and says anything of it.
+template <typename T>
+T setting_of(const JobConfig& job, const std::string& table, std::optional<T> TableConfig::*key,
+             T otherwise) {
+  for (const TableConfig& settings : job.table_settings) {
+    if (settings.*key && glob_matches(settings.glob, table)) otherwise = *(settings.*key);
   }
-  return result;
+  return otherwise;
+}
+
+}  // namespace
+
+Policy JobConfig::policy_of(const std::string& table) const {
+  return setting_of(*this, table, &TableConfig::policy, policy);
+}
+
+bool JobConfig::has_ranges(const std::string& table) const {
+  return setting_of(*this, table, &TableConfig::key_ranges, false);
+}
+
+bool JobConfig::has_ranges() const {
+  return std::any_of(table_settings.begin(), table_settings.end(), [](const TableConfig& settings) {
+    return settings.key_ranges.value_or(false);
+  });
+}
+
+std::int64_t JobConfig::range_size_of(const std::string& table) const {
+  return setting_of(*this, table, &TableConfig::range_size, kRangeSize);
+}
+
+bool JobConfig::fires_triggers(const std::string& table) const {
+  return setting_of(*this, table, &TableConfig::fire_triggers, false);
 }
 
 const NodeConfig& Config::node(const std::string& name) const {

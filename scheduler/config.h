@@ -31,6 +31,9 @@ std::string_view to_string(Mode mode);  // "two-way", "backup"
 struct TableConfig {
   std::string glob;
   std::optional<Policy> policy;
+  std::optional<bool> key_ranges;
+  std::optional<std::int64_t> range_size;
+  std::optional<bool> fire_triggers;
   int line = 0;
 };
 
@@ -52,6 +55,14 @@ struct JobConfig {
   /// Matches `tables` and not `exclude`.
   bool takes(const std::string& table) const;
   Policy policy_of(const std::string& table) const;
+  /// Each node draws the keys of new rows from a range of its own.
+  bool has_ranges(const std::string& table) const;
+  bool has_ranges() const;  // some table may
+  /// Numbers in a range.
+  std::int64_t range_size_of(const std::string& table) const;
+  /// The application's triggers fire on rows that sessions write.
+  bool fires_triggers(const std::string& table) const;
+  static constexpr std::int64_t kRangeSize = 1'000'000;
 };
 
 struct Config {
@@ -61,6 +72,8 @@ struct Config {
   std::vector<JobConfig> jobs;
   std::chrono::milliseconds lock_timeout = std::chrono::seconds(10);
   std::chrono::days tombstone_retention{30};
+  /// How long conflicts that are not open are kept; nothing: for ever.
+  std::optional<std::chrono::days> conflict_retention{365};
 
   const NodeConfig& node(const std::string& name) const;  // throws Error usage, lists what there is
   const JobConfig& job(const std::string& name) const;    // same

@@ -1,5 +1,5 @@
-// Where the rows of two nodes differ, found by reading the rows themselves: a merge of both by key. A
-// key whose newest change has not reached the other side yet is pending, not different.
+// Where the rows of two nodes differ, found by reading the rows themselves: a merge of both by key.
+// A key whose newest change has not reached the other side yet is pending, not different.
 #pragma once
 
 #include <cstdint>
@@ -31,7 +31,8 @@ struct TableVerification {
   /// The nodes have not compared this table yet (no session since activation or since triggers were
   /// lost): what differs then is counted as different, and a session is what is needed.
   bool unmet = false;
-  std::vector<Difference> shown;  // the first of the different ones, at most as many as were asked for
+  std::vector<Difference>
+      shown;  // the first of the different ones, at most as many as were asked for
 };
 
 /// A snapshot in which no change log has an entry left, kept until the end of the object.

@@ -17,6 +17,7 @@
 #include "capture/identity.h"
 #include "model/error.h"
 #include "scheduler/agreement.h"
+#include "scheduler/key_ranges.h"
 #include "scheduler/side_by_side.h"
 
 namespace tidemark::scheduler {
@@ -262,10 +263,12 @@ class Session {
       run_on_both(
           first_, second_,
           [this] {
-            register_peer(first_, first_tables_, first_stands_, second_identity_, second_tables_);
+            register_peer(first_, first_tables_, first_stands_, second_identity_, second_.name(),
+                          second_tables_);
           },
           [this] {
-            register_peer(second_, second_tables_, second_stands_, first_identity_, first_tables_);
+            register_peer(second_, second_tables_, second_stands_, first_identity_, first_.name(),
+                          first_tables_);
           });
       if (wrote()) {
         purge(first_, first_tables_);
@@ -294,12 +297,25 @@ class Session {
       second_tables_.push_back({.table = std::move(entry.second)});
       table_options_.push_back({.policy = entry.policy});
     }
+    keep_key_ranges();
     if (!first_tables_.empty()) return;
     std::string message = "job " + job_.name + ": no table of nodes " + first_.name() + " and " +
                           second_.name() + " can be synchronized";
     if (!report_.problems.empty()) message += ": " + report_.problems.front();
     throw Error(ExitCode::not_ready, message,
                 "run 'tidemark check " + job_.name + "' to see every table");
+  }
+
+  void keep_key_ranges() {
+    if (options_.dry_run || !job_.has_ranges()) return;
+    std::vector<RangedTable> tables;
+    for (std::size_t i = 0; i < first_tables_.size(); ++i) {
+      tables.push_back({.first = first_tables_[i].table, .second = second_tables_[i].table});
+    }
+    RangeReport report =
+        keep_ranges({.job = job_, .first = first_, .second = second_, .tables = tables});
+    report_.ranges = std::move(report.given);
+    std::move(report.warnings.begin(), report.warnings.end(), std::back_inserter(report_.warnings));
   }
 
   /// True when the plan is another now.
@@ -659,6 +675,7 @@ class Session {
   /// pull, and in a backup what the target knows now, is noted here. Purging waits for it.
   static void register_peer(Node& node, const std::vector<CapturedTable>& tables,
                             const Standing& stood, const Identity& peer,
+                            const std::string& peer_name,
                             const std::vector<CapturedTable>& peer_tables) {
     std::vector<std::size_t> outdated;
     read(node, [&] {
@@ -678,11 +695,11 @@ class Session {
     if (outdated.empty()) return;
     write(node, [&] {
       const std::int64_t now_us = node.clock_us();
+      node.save_origin_name(peer, peer_name);
       for (const std::size_t i : outdated) {
         const ActiveTable& table = tables[i].table;
         node.save_peer(table, peer.node_id, peer_tables[i].state.knowledge);
-        node.save_meeting(table, peer.node_id,
-                          {.met_at_us = now_us, .shape = table.current_shape});
+        node.save_meeting(table, peer.node_id, {.met_at_us = now_us, .shape = table.current_shape});
       }
     });
   }
@@ -704,6 +721,10 @@ class Session {
         }
         state.purged_at_us = now_us;
         node.save_state(table, state);
+      }
+      if (options_.conflict_retention) {
+        const std::chrono::microseconds kept = *options_.conflict_retention;
+        node.drop_conflicts(now_us - kept.count());
       }
     });
   }
@@ -860,6 +881,7 @@ TablePlan plan_tables(const JobConfig& job, Node& first, Node& second) {
                            .second = *find_table(second_active, spec.name),
                            .policy = job.policy_of(spec.name)};
     entry.second.spec = aligned(entry.second.spec, entry.first.spec);
+    entry.first.fire_triggers = entry.second.fire_triggers = job.fires_triggers(spec.name);
     plan.tables.push_back(std::move(entry));
   }
   return plan;

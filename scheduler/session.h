@@ -24,7 +24,7 @@ struct TablePlan {
     ActiveTable second;  // columns aligned with first
     Policy policy = Policy::latest;
   };
-  std::vector<Entry> tables;          // parents before children
+  std::vector<Entry> tables;  // parents before children
   /// A table that both nodes have and the job takes, but that is not under capture on one of them.
   struct NewTable {
     std::string name;
@@ -39,6 +39,8 @@ struct TablePlan {
 struct SessionOptions {
   bool dry_run = false;
   bool ignore_delete_limit = false;  // --allow-deletes
+  /// How long conflicts that are not open are kept; nothing: for ever.
+  std::optional<std::chrono::days> conflict_retention;
   compare::Rules rules;
   apply::Progress progress;
   std::string session_id;               // made up when empty
@@ -58,6 +60,7 @@ struct SessionReport {
   std::vector<std::string> recovered;  // "node: table": triggers were lost and made anew
   std::vector<std::string> taken_in;   // "node: table": new, under capture from now on
   std::vector<std::string> reshaped;   // "node: table: what changed": goes on as it is now
+  std::vector<std::string> ranges;     // "node: table: from to": key ranges that were given
   /// Table -> rows that a change of its columns had made differ, and that are alike now.
   std::map<std::string, std::int64_t> settled;
   /// "node: table" -> rows with NULL in the key, which cannot be addressed and stay where they are.

@@ -7,7 +7,7 @@ import sys
 from support import Failure, main, require, require_equal
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
-from postgresql_server import PrivateServer, Session  # noqa: E402
+from postgresql_server import PrivateServer, Session, binary  # noqa: E402
 
 NUMBERS = itertools.count(1)
 SERVER = None
@@ -66,4 +66,4 @@ def run(description):
         return main(description)
 
 
-__all__ = ["PgNode", "pg_pair", "require_same", "run", "Failure", "require", "require_equal", "PrivateServer"]
+__all__ = ["PgNode", "binary", "pg_pair", "require_same", "run", "Failure", "require", "require_equal", "PrivateServer"]

@@ -121,6 +121,25 @@ TEST_CASE("a whole configuration is read with every setting in its place") {
   CHECK(config.jobs_of("c").empty());
 }
 
+TEST_CASE("settings of tables: the last section that matches and says something counts") {
+  const Config config = read("conflict_retention = \"forever\"\n" + kNodes +
+                             "[job.x]\nnodes = [\"a\", \"b\"]\n"
+                             "[job.x.table.\"*\"]\nkeys = \"ranges\"\nrange_size = 5000\n"
+                             "[job.x.table.\"log_*\"]\nkeys = \"plain\"\nfire_triggers = true\n"
+                             "[job.x.table.log_day]\nfire_triggers = false\n");
+  const JobConfig& job = config.job("x");
+  CHECK_FALSE(config.conflict_retention.has_value());
+  CHECK(job.has_ranges());
+  CHECK(job.has_ranges("item"));
+  CHECK_FALSE(job.has_ranges("log_day"));
+  CHECK(job.range_size_of("log_day") == 5000);
+  CHECK_FALSE(job.fires_triggers("item"));
+  CHECK(job.fires_triggers("log_week"));
+  CHECK_FALSE(job.fires_triggers("log_day"));
+  CHECK(read("conflict_retention = \"60d\"\n" + kNodes + "[job.x]\nnodes = [\"a\", \"b\"]\n")
+            .conflict_retention == std::chrono::days(60));
+}
+
 TEST_CASE("a short configuration gets careful defaults") {
   const Config config = read(kNodes + "[job.x]\nnodes = [\"a\", \"b\"]\n");
   const JobConfig& job = config.job("x");
@@ -131,6 +150,10 @@ TEST_CASE("a short configuration gets careful defaults") {
   CHECK(job.takes("anything"));
   CHECK(config.lock_timeout == std::chrono::seconds(10));
   CHECK(config.tombstone_retention == std::chrono::days(30));
+  CHECK(config.conflict_retention == std::chrono::days(365));
+  CHECK_FALSE(job.has_ranges());
+  CHECK(job.range_size_of("anything") == 1'000'000);
+  CHECK_FALSE(job.fires_triggers("anything"));
 }
 
 TEST_CASE("nodes and jobs keep the order of the file") {
@@ -234,6 +257,17 @@ TEST_CASE("every mistake is told with its line") {
       {"[node]\na = 1\n", "2: ", "node.a must be a table"},
       {"lock_timeout = 5\n" + job, "1: ", "must be a duration"},
       {"tombstone_retention = \"1h\"\n" + job, "1: ", "whole days"},
+      {"conflict_retention = \"never\"\n" + job, "1: ", "conflict_retention is not a duration"},
+      {"conflict_retention = \"0d\"\n" + job, "1: ", "whole days"},
+      {job + "[job.x.table.t]\nkeys = \"range\"\n", "10: ", "did you mean \"ranges\""},
+      {job + "[job.x.table.t]\nkeys = true\n", "10: ", "keys must be a string"},
+      {job + "[job.x.table.t]\nrange_size = 10\n", "10: ", "between 100 and"},
+      {job + "[job.x.table.t]\nrange_size = \"1k\"\n", "10: ", "range_size must be a number"},
+      {job + "[job.x.table.t]\nfire_triggers = \"yes\"\n", "10: ", "must be true or false"},
+      {job + "mode = \"backup\"\n[job.x.table.t]\nkeys = \"ranges\"\n", "11: ", "is a backup"},
+      {job + "[job.x.table.t]\nkeys = \"ranges\"\n[job.y]\nnodes = [\"b\", \"c\"]\n"
+             "[job.y.table.u]\nkeys = \"ranges\"\n",
+       "14: ", "from different first nodes"},
       {"", "1: ", "describes no node"},
       {kNodes, "1: ", "describes no job"},
       {"[node.a]\nurl = \"sqlite:a.db\n", "2: ", "close the text with the quote"},

@@ -195,3 +195,17 @@ TEST_CASE("a conflict has one id, whoever is called winner") {
   conflict.key = {Value::integer(2)};
   CHECK(conflict_id(conflict) != id);
 }
+
+TEST_CASE("changes of a shape are told column by column") {
+  const std::string then = "id INTEGER, name TEXT, price numeric(10,2), plain; key id";
+  CHECK(shape_changes(then, then).empty());
+  CHECK(shape_changes(then, "id INTEGER, name TEXT, price numeric(10,2), plain, c TEXT; key id") ==
+        "column c is new");
+  CHECK(shape_changes(then, "id INTEGER, price numeric(12,2), plain TEXT; key id") ==
+        "column name is gone; column plain: no type then, TEXT now; column price: numeric(10,2) "
+        "then, numeric(12,2) now");
+  CHECK(shape_changes(then, "id INTEGER, name TEXT, price numeric(10,2), plain; key name") ==
+        "key id then, key name now");
+  CHECK(shape_changes(then, "name TEXT, id INTEGER, price numeric(10,2), plain; key id") ==
+        "its columns stand in another order");
+}

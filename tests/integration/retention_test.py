@@ -1,0 +1,276 @@
+"""What the control tables remember and for how long, on files and on PostgreSQL: a calendar of a year, peers that stay away
+and are forgotten, and databases that were copied or restored."""
+import subprocess
+
+from postgresql_support import PgNode, binary, require, require_equal, run
+from support import connect, test
+
+SCHEMA = "CREATE TABLE item(id INTEGER PRIMARY KEY, v TEXT); CREATE TABLE judged(id INTEGER PRIMARY KEY, v TEXT);"
+ROWS = "INSERT INTO item VALUES (1, 'one'), (2, 'two'), (3, 'three'), (4, 'four');"
+MIXES = ("sqlite sqlite sqlite", "postgresql postgresql postgresql", "postgresql sqlite sqlite", "sqlite postgresql sqlite")
+DAY_US = 86400 * 10**6
+
+
+def node(lab, kind, name, schema=SCHEMA):
+    return PgNode(lab, name, schema) if kind == "postgresql" else lab.node(name, schema, wal=True)
+
+
+def rows(each, sql):
+    return [tuple(None if v is None else str(v) for v in row) for row in each.rows(sql)]
+
+
+def control_tables(each):
+    if isinstance(each, PgNode):
+        return ["tidemark." + t for (t,) in rows(each, "SELECT tablename FROM pg_tables WHERE schemaname = 'tidemark'")]
+    return [t for (t,) in rows(each, "SELECT name FROM sqlite_schema WHERE type = 'table' AND name LIKE 'tidemark%'")]
+
+
+def let_days_pass(each, days):
+    """The injected clock: everything that the control tables remember happened that much earlier."""
+    if isinstance(each, PgNode):
+        columns = rows(each, "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'tidemark' "
+                       "AND column_name LIKE '%\\_us'")
+        each.sql("".join("UPDATE tidemark.%s SET %s = %s - %d WHERE %s > 1000000000000000;" % (
+            table, column, column, days * DAY_US, column) for table, column in columns))
+        return
+    connection = connect(each.path)
+    connection.execute("BEGIN IMMEDIATE")
+    for table in control_tables(each):
+        for (column,) in connection.execute("SELECT name FROM pragma_table_info('%s') WHERE name LIKE '%%_us'" % table):
+            connection.execute("UPDATE %s SET %s = %s - %d WHERE %s > 1000000000000000" % (
+                table, column, column, days * DAY_US, column))
+    connection.execute("COMMIT")
+    connection.close()
+
+
+def remembered(each):
+    """Rows of every control table."""
+    return {t.replace("tidemark.", "").replace("tidemark_", ""): int(rows(each, "SELECT count(*) FROM " + t)[0][0])
+            for t in control_tables(each)}
+
+
+def tombstones(each):
+    versions = [t for t in control_tables(each) if "version_" in t]
+    return sum(int(rows(each, "SELECT count(*) FROM %s WHERE flags & 1 = 1" % t)[0][0]) for t in versions)
+
+
+def fill_sessions(each):
+    """As many records of sessions as are kept."""
+    if isinstance(each, PgNode):
+        each.sql("INSERT INTO tidemark.session_table SELECT n, 't', 0, 0, 0, 0, 0, 0, 0 FROM generate_series(1, 9990) n;"
+                 "INSERT INTO tidemark.session SELECT n, 's', 'j', 'two-way', 'a', 'b', gen_random_uuid(), 0, 0 FROM "
+                 "generate_series(1, 9990) n")
+    else:
+        each.sql("INSERT INTO tidemark_session WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 9990) "
+                 "SELECT i, 's', 'j', 'two-way', 'a', 'b', x'00000000000000000000000000000000', 0, 0 FROM n;"
+                 "INSERT INTO tidemark_session_table SELECT number, 't', 0, 0, 0, 0, 0, 0, 0 FROM tidemark_session")
+
+
+@test
+def test_a_year_of_daily_changes_leaves_control_tables_level(lab):
+    """Every day rows come, change and go, one conflict is decided by the latest and one waits for somebody's judgement."""
+    step = 1 if lab.long else 12
+    for mix in ("sqlite sqlite", "postgresql postgresql", "postgresql sqlite"):
+        lab.reset()
+        a, b = (node(lab, kind, name) for kind, name in zip(mix.split(), "ab"))
+        a.sql("INSERT INTO item VALUES (1, 'one'), (2, 'two'), (3, 'three')")
+        lab.settings = {"tombstone_retention": "30d", "conflict_retention": "60d"}
+        lab.job("ab", [a, b], table_settings={"judged": {"conflict": "manual"}}, max_deletes="none")
+        lab.activate()
+        for each in (a, b):
+            fill_sessions(each)
+        lab.sync()
+        open_conflicts, sizes = 0, {}
+        for day in range(0, 366, step):
+            a.sql("INSERT INTO item VALUES (%d, 'day'); UPDATE item SET v = 'a %d' WHERE id = 1;"
+                  "DELETE FROM item WHERE id BETWEEN 100 AND %d" % (1000 + day, day, 1000 + day - 5 * step))
+            b.sql("UPDATE item SET v = 'b %d' WHERE id = 1; INSERT INTO item VALUES (%d, 'day')" % (day, 10000 + day))
+            b.sql("DELETE FROM item WHERE id BETWEEN 10000 AND %d" % (10000 + day - 5 * step))
+            if day % 60 == 0 or step > 60:
+                for each in (a, b):
+                    each.sql("INSERT INTO judged VALUES (%d, '%s')" % (day, each.name))
+                open_conflicts += 1
+            lab.sync()
+            sizes[day] = [remembered(each) for each in (a, b)]
+            for each in (a, b):
+                let_days_pass(each, step)
+        early, late = max(d for d in sizes if d <= 192), max(sizes)
+        for before, after in zip(sizes[early], sizes[late]):
+            for table, count in after.items():
+                if table in ("conflict", "session_table"):
+                    continue
+                grown = count - before[table]
+                # The table of open conflicts has one more row for each of them, and a version of each.
+                require(grown <= 10, "%s: %s has %d rows after %d days, and %d after %d" % (
+                    mix, table, count, late, before[table], early))
+        require_equal(len([c for c in lab.conflicts() if c["status"] == "open"]), open_conflicts, mix + ": open conflicts")
+        decided = [c for c in lab.conflicts() if c["status"] == "resolved"]
+        require(0 < len(decided) <= 60 / step + 2, "%s: %d decided conflicts" % (mix, len(decided)))
+        for size in sizes.values():
+            require(size[0]["session"] <= 10000 and size[0]["session_table"] <= 20000, mix + ": records of sessions")
+        require(0 < tombstones(a) <= 2 * 30 / step + 6, "%s: %d tombstones" % (mix, tombstones(a)))
+        lab.verify()
+        require_equal(rows(a, "SELECT * FROM item ORDER BY 1"), rows(b, "SELECT * FROM item ORDER BY 1"), mix)
+
+
+@test
+def test_a_peer_that_stays_away_is_shown_and_can_be_forgotten(lab):
+    for mix in MIXES:
+        lab.reset()
+        a, b, c = (node(lab, kind, name) for kind, name in zip(mix.split(), "abc"))
+        a.sql(ROWS)
+        lab.job("ab", [a, b])
+        lab.job("ac", [a, c])
+        lab.activate()
+        lab.sync()
+        lab.sync()
+        require_equal([n["purge_waits_for"] for n in lab.run("status").last["nodes"]], [[], [], []], mix)
+        b.sql("DELETE FROM item WHERE id = 1")
+        lab.sync("ab")
+        for _ in range(2):
+            for each in (a, b, c):
+                let_days_pass(each, 40)
+            b.sql("UPDATE item SET v = v || '+' WHERE id = 2")
+            lab.sync("ab")
+        require_equal(tombstones(a), 1, mix + ": a tombstone that c has not heard of")
+        status = lab.run("status").last["nodes"][0]
+        require_equal([w["peer"] for w in status["purge_waits_for"]], ["c"], mix)
+        lab.run("status", as_json=False).require_told("tidemark forget c", "last met")
+        lab.run("forget", "nobody", code=2).require_told("nobody", "c")
+        dry = lab.run("forget", "c", "--dry-run").last
+        require_equal(([n["node"] for n in dry["nodes"]], dry["dry_run"]), (["a"], True), mix)
+        require_equal(len(lab.run("status").last["nodes"][0]["purge_waits_for"]), 1, mix + ": after a dry run")
+        require_equal([n["node"] for n in lab.run("forget", "c").last["nodes"]], ["a"], mix)
+        require_equal(lab.run("status").last["nodes"][0]["purge_waits_for"], [], mix)
+        for each in (a, b, c):
+            let_days_pass(each, 2)
+        b.sql("DELETE FROM item WHERE id = 3")
+        lab.sync("ab")
+        require_equal(tombstones(a), 1, mix + ": only the new tombstone is left")
+        # It comes back with a row that it wrote, one that it changed, and rows that were deleted while it was away.
+        c.sql("INSERT INTO item VALUES (9, 'nine'); UPDATE item SET v = 'FOUR' WHERE id = 4")
+        for _ in range(3):
+            lab.sync()
+        expected = [("2", "two++"), ("4", "FOUR"), ("9", "nine")]
+        for each in (a, b, c):
+            require_equal(rows(each, "SELECT * FROM item ORDER BY id"), expected, "%s: %s" % (mix, each.name))
+        require_equal(lab.conflicts(), [], mix)
+        lab.verify()
+
+
+@test
+def test_a_peer_that_no_job_names_any_more_is_forgotten_by_its_old_name(lab):
+    a, b, c = (node(lab, kind, name) for kind, name in zip(("postgresql", "sqlite", "sqlite"), "abc"))
+    lab.job("ab", [a, b])
+    lab.job("ac", [a, c])
+    lab.activate()
+    lab.sync()
+    del lab.nodes["c"], lab.jobs["ac"]
+    lab.run("forget", "d", code=2).require_told("b, c")
+    require_equal([n["node"] for n in lab.run("forget", "c").last["nodes"]], ["a"], "who knew it")
+    lab.run("forget", "c", code=2)
+
+
+def dump(each, path):
+    server = each.server
+    done = subprocess.run([binary("pg_dump"), "-h", server.folder, "-U", "tm_owner", "-f", str(path), each.database],
+                          capture_output=True, text=True, check=False)
+    require_equal(done.returncode, 0, done.stderr)
+
+
+def restore(each, path):
+    each.server.sql("postgres", 'DROP DATABASE "%s"' % each.database, role="postgres")
+    each.server.create_database(each.database)
+    each.sql("DROP SCHEMA public", role="postgres")
+    # CREATE SCHEMA public is the owner's in a dump of such a database.
+    each.server.sql(each.database, "CREATE SCHEMA public AUTHORIZATION tm_owner", role="postgres")
+    each.sql(path.read_text(encoding="utf-8"))
+
+
+def copy_database(source, name):
+    copy = PgNode(source.lab, name)
+    copy.server.sql("postgres", 'DROP DATABASE "%s"' % copy.database, role="postgres")
+    copy.server.sql("postgres", 'CREATE DATABASE "%s" TEMPLATE "%s" OWNER tm_owner' % (copy.database, source.database),
+                    role="postgres")
+    return copy
+
+
+@test
+def test_a_copied_postgresql_database_is_refused_until_it_has_an_identity(lab):
+    for peer in ("postgresql", "sqlite"):
+        lab.reset()
+        a, b = PgNode(lab, "a", SCHEMA), node(lab, peer, "b")
+        a.sql(ROWS)
+        lab.job("ab", [a, b])
+        lab.activate()
+        lab.sync()
+        c = copy_database(a, "c")
+        lab.job("ac", [a, c])
+        lab.job("bc", [b, c])
+        a.sql("UPDATE item SET v = 'of a' WHERE id = 1")
+        c.sql("UPDATE item SET v = 'of c' WHERE id = 2; DELETE FROM item WHERE id = 3; INSERT INTO item VALUES (7, 'c')")
+        lab.sync("ac", code=7).require_told("--new-identity", "copy")
+        lab.activate("c", "--new-identity")
+        for _ in range(3):
+            lab.sync()
+        expected = [("1", "of a"), ("2", "of c"), ("4", "four"), ("7", "c")]
+        for each in (a, b, c):
+            require_equal(rows(each, "SELECT * FROM item ORDER BY id"), expected, "%s: %s" % (peer, each.name))
+        require_equal(lab.conflicts(), [], peer)
+        lab.verify()
+
+
+@test
+def test_a_postgresql_node_that_was_restored_gets_its_rows_back_and_keeps_its_own(lab):
+    for peer in ("postgresql", "sqlite"):
+        lab.reset()
+        a, b = PgNode(lab, "a", SCHEMA), node(lab, peer, "b")
+        a.sql(ROWS)
+        lab.job("ab", [a, b])
+        lab.activate()
+        lab.sync()
+        dump(a, lab.directory / "a.sql")
+        a.sql("UPDATE item SET v = 'after the dump' WHERE id = 1; DELETE FROM item WHERE id = 2; INSERT INTO item VALUES (5, 'five')")
+        b.sql("UPDATE item SET v = 'of b' WHERE id = 3")
+        lab.sync()
+        restore(a, lab.directory / "a.sql")
+        require_equal(rows(a, "SELECT id FROM item ORDER BY id"), [("1",), ("2",), ("3",), ("4",)], "restored rows")
+        a.sql("INSERT INTO item VALUES (6, 'after the restore')")
+        lab.sync(code=7).require_told("went back in time", "--new-incarnation")
+        lab.activate("a", "--new-incarnation")
+        a.sql("UPDATE item SET v = 'own and newer' WHERE id = 4")
+        lab.sync()
+        lab.sync()
+        expected = [("1", "after the dump"), ("3", "of b"), ("4", "own and newer"), ("5", "five"), ("6", "after the restore")]
+        for each in (a, b):
+            require_equal(rows(each, "SELECT * FROM item ORDER BY id"), expected, "%s: %s" % (peer, each.name))
+        require_equal(lab.conflicts(), [], peer)
+        lab.verify()
+
+
+@test
+def test_a_sqlite_file_that_was_restored_beside_postgresql(lab):
+    hub, shop = PgNode(lab, "hub", SCHEMA), lab.node("shop", SCHEMA)
+    hub.sql(ROWS)
+    lab.job("j", [hub, shop])
+    lab.activate()
+    lab.sync()
+    old = shop.path.read_bytes()
+    shop.sql("UPDATE item SET v = 'sold' WHERE id = 1; DELETE FROM item WHERE id = 2")
+    hub.sql("INSERT INTO item VALUES (8, 'of the hub')")
+    lab.sync()
+    shop.path.write_bytes(old)
+    shop.sql("INSERT INTO item VALUES (9, 'after the restore')")
+    lab.sync(code=7).require_told("went back in time", "node shop")
+    lab.activate("shop", "--new-incarnation")
+    lab.sync()
+    lab.sync()
+    expected = [("1", "sold"), ("3", "three"), ("4", "four"), ("8", "of the hub"), ("9", "after the restore")]
+    for each in (hub, shop):
+        require_equal(rows(each, "SELECT * FROM item ORDER BY id"), expected, each.name)
+    lab.verify()
+
+
+
+if __name__ == "__main__":
+    raise SystemExit(run(__doc__))
