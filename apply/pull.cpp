@@ -416,6 +416,7 @@ class Pull {
     for (std::size_t i = 0; i < request_.target_tables.size(); ++i) {
       if (!wanted_[i]) continue;
       CapturedTable& into = request_.target_tables[i];
+      number_what_triggers_did(i);
       PullCounts counts = apply_one(i);
       counts.received = received_[i];
       check_deletes(into.table, counts);
@@ -439,6 +440,19 @@ class Pull {
       }
       progress("applied", i, counts.received, counts.received);
     }
+  }
+
+  /// Triggers of the application that fired while another table was applied may have changed rows
+  /// of this one: they are changes of the target's own before its rows are looked at.
+  void number_what_triggers_did(std::size_t index) {
+    const bool fired =
+        std::any_of(request_.target_tables.begin(), request_.target_tables.end(),
+                    [](const CapturedTable& captured) { return captured.table.fire_triggers; });
+    if (!fired) return;
+    CapturedTable& into = request_.target_tables[index];
+    if (!target_.has_pending(into.table)) return;
+    target_.harvest(into.table, into.state);
+    own_changes_meanwhile_[index] = true;
   }
 
   void check_deletes(const ActiveTable& table, const PullCounts& counts) const {

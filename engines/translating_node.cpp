@@ -171,7 +171,10 @@ std::vector<ActiveTable> TranslatingNode::active_tables() {
 
 TranslatingNode::Translation& TranslatingNode::translation(const ActiveTable& table) {
   std::unique_ptr<Translation>& kept = translations_[table.id];
-  if (kept && kept->shown.columns == table.spec.columns) return *kept;
+  if (kept && kept->shown.columns == table.spec.columns &&
+      kept->own.fire_triggers == table.fire_triggers) {
+    return *kept;
+  }
   const auto found = own_tables_.find(table.id);
   // Asked before active_tables(): nothing is known of the table but what the caller says.
   if (found == own_tables_.end()) {
@@ -180,6 +183,7 @@ TranslatingNode::Translation& TranslatingNode::translation(const ActiveTable& ta
   }
   ActiveTable own = found->second;
   own.spec = names_.own(aligned(names_.agreed(own.spec), table.spec));
+  own.fire_triggers = table.fire_triggers;
   return *(translations_[table.id] = std::make_unique<Translation>(std::move(own), table.spec));
 }
 

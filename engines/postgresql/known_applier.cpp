@@ -26,7 +26,8 @@ KnownApplier::KnownApplier(PostgresqlNode& node, const ActiveTable& table,
 
 PullCounts KnownApplier::apply() {
   node_.note_written(table_, !stage_.is_loaded());
-  if (!stage_.is_loaded() && !stage_.checks_text() && node_.is_empty(table_)) {
+  if (!stage_.is_loaded() && !stage_.checks_text() && !table_.fire_triggers &&
+      node_.is_empty(table_)) {
     fill_empty_table();
     counts_.received = stage_.count();
     return counts_;
@@ -160,7 +161,8 @@ bool KnownApplier::write_set(std::int64_t first, std::int64_t last, Expecting ex
       "s.pos > " + std::to_string(first) + " AND s.pos <= " + std::to_string(last);
   connection_.execute("SAVEPOINT tidemark_batch");
   PullCounts counts;
-  if (!write_rows(range, expecting, counts) || !write_versions(range)) {
+  if (!write_rows(range, expecting, counts) || !write_versions(range) ||
+      (table_.fire_triggers && !log_what_triggers_changed(range))) {
     connection_.execute("ROLLBACK TO SAVEPOINT tidemark_batch; RELEASE SAVEPOINT tidemark_batch");
     return false;
   }
@@ -190,6 +192,25 @@ bool KnownApplier::write_rows(const std::string& range, Expecting expecting, Pul
                                  " AS t WHERE " + key_is_staged + ")" +
                                  (expecting == Expecting::refusals ? sql_->unless_unseen() : ""),
                              counts.inserted);
+}
+
+/// A trigger before a row may store something else than what came, or nothing: a change of this
+/// node's own.
+bool KnownApplier::log_what_triggers_changed(const std::string& range) {
+  std::string differs = "t." + sql_->name(table_.spec.key.front()) + " IS NULL";
+  for (std::size_t i = 0; i < table_.spec.columns.size(); ++i) {
+    differs +=
+        " OR t." + sql_->name(i) + "::text IS DISTINCT FROM s.c" + std::to_string(i + 1) + "::text";
+  }
+  std::int64_t rows = 0;
+  return connection_.try_run("INSERT INTO " + log_table(table_.id) + " SELECT " +
+                                 sql_->staged_key("s.") +
+                                 ", (date_part('epoch', clock_timestamp()) * 1000000)::bigint * 4 "
+                                 "FROM " +
+                                 stage_.name() + " AS s LEFT JOIN " + sql_->table() + " AS t ON " +
+                                 sql_->key_is_staged("t.", "s.") + " WHERE " + range +
+                                 " AND s.present AND (" + differs + ")",
+                             rows);
 }
 
 bool KnownApplier::write_versions(const std::string& range) {

@@ -34,6 +34,7 @@ class KnownApplier {
   // What follows takes the rows in `range`, a condition about a staged row `s`. False: the server
   // refused one of them.
   bool write_rows(const std::string& range, Expecting expecting, PullCounts& counts);
+  bool log_what_triggers_changed(const std::string& range);
   bool write_versions(const std::string& range);
   bool add_recent(const std::string& from_stage);
   /// Too many versions came for the list of recent ones.

@@ -32,7 +32,10 @@ std::unique_ptr<Stage> PostgresqlNode::make_stage(const ActiveTable& table, Stag
 PullCounts PostgresqlNode::apply_known(const ActiveTable& table, Stage& stage,
                                        const Knowledge& source_knowledge, ApplySink& sink) {
   KnownApplier applier(*this, table, sql_of(table), staging_table(stage), source_knowledge, sink);
-  return applier.apply();
+  if (table.fire_triggers) fire_triggers(true);
+  PullCounts counts = applier.apply();
+  if (table.fire_triggers) fire_triggers(false);
+  return counts;
 }
 
 void PostgresqlNode::compare_all(const ActiveTable& table, Stage& stage, PairSink& sink) {
@@ -46,7 +49,30 @@ void PostgresqlNode::compare_all(const ActiveTable& table, Stage& stage, PairSin
 
 std::optional<Refusal> PostgresqlNode::put_row(const ActiveTable& table, RowView key, RowView row) {
   bool inserted = false;
-  return write_row(*sql_of(table), key, row, inserted);
+  const std::shared_ptr<TableSql> sql = sql_of(table);
+  if (!table.fire_triggers) return write_row(*sql, key, row, inserted);
+  const bool fired_before = fires_triggers_;
+  fire_triggers(true);
+  auto refusal = write_row(*sql, key, row, inserted);
+  fire_triggers(fired_before);
+  // A trigger may have stored something else, or nothing: that is a change of this node's own.
+  if (!refusal && !row.empty()) {
+    const LocalRow stored = find(table, key);
+    if (!stored.present || !identical(to_views(stored.row), row)) {
+      log_touch(*sql, key, Stamp::kUpdate);
+    }
+  }
+  return refusal;
+}
+
+// The role of the session keeps triggers still, ours too, where it may. Where they fire, our
+// capture knows applied rows by other means (see capture_function.sql).
+void PostgresqlNode::fire_triggers(bool on) {
+  if (fires_triggers_ == on) return;
+  fires_triggers_ = on;
+  if (!may_silence_.value_or(false)) return;
+  connection_.execute(std::string("SET LOCAL session_replication_role = '") +
+                      (on ? "origin" : "replica") + "'");
 }
 
 std::optional<Refusal> PostgresqlNode::write_row(const TableSql& sql, RowView key, RowView row,
@@ -151,19 +177,28 @@ std::optional<Refusal> PostgresqlNode::write_as_local_change(const ActiveTable& 
 void PostgresqlNode::note_insert(const TableSql& sql) {
   for (std::size_t i = 0; i < sql.spec().columns.size(); ++i) {
     const std::string& sequence = sql.column(i).sequence;
-    if (!sequence.empty()) grown_[sequence] = {.column = sql.name(i), .table = sql.table()};
+    if (!sequence.empty())
+      grown_[sequence] = {.column = sql.name(i), .table = sql.table(), .table_id = sql.id()};
   }
 }
 
 // An application that draws its next number after a session must not draw one that came with it.
 // Sequences stand outside of transactions; that one moves on although a commit fails harms nobody.
 void PostgresqlNode::raise_sequences() {
+  if (grown_.empty()) return;
+  const std::map<std::int64_t, KeyRange> ranges = own_key_ranges();
   for (const auto& [sequence, filled] : grown_) {
+    // Keys of other nodes' ranges do not matter to a sequence that has a range of its own.
+    std::string in_range;
+    if (const auto range = ranges.find(filled.table_id); range != ranges.end()) {
+      in_range = " WHERE " + filled.column + " BETWEEN " + std::to_string(range->second.low) +
+                 " AND " + std::to_string(range->second.high);
+    }
     const Rows rows = connection_.query(
         "SELECT g.top - CASE WHEN s.is_called THEN s.last_value ELSE s.last_value - 1 END, g.top "
         "FROM " +
         sequence + " AS s, (SELECT max(" + filled.column + ")::bigint AS top FROM " + filled.table +
-        ") AS g");
+        in_range + ") AS g");
     if (rows.is_null(0, 0) || rows.integer(0, 0) <= 0) continue;
     const std::string quoted = quoted_text(sequence);
     if (rows.integer(0, 0) > kDrawn) {

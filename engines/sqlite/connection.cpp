@@ -110,6 +110,11 @@ void Connection::configure(std::chrono::milliseconds lock_timeout) {
       "PRAGMA secure_delete=fast; PRAGMA cache_size=-32768; SELECT 1 FROM sqlite_schema LIMIT 1");
 }
 
+void Connection::set_triggers(bool on) {
+  set_switch(handle_, SQLITE_DBCONFIG_ENABLE_TRIGGER, on ? 1 : 0);
+  fires_triggers_ = on;
+}
+
 void Connection::execute(const std::string& sql) {
   if (sqlite3_exec(handle_, sql.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK) {
     fail("cannot run a statement");

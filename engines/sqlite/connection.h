@@ -40,6 +40,10 @@ class Connection {
   bool read_only() const { return read_only_; }
 
   /// Runs one or more statements that return nothing of interest.
+  /// Triggers are off at first: what is applied must not be captured again. Statements that are
+  /// kept are prepared anew after a switch.
+  void set_triggers(bool on);
+  bool fires_triggers() const { return fires_triggers_; }
   void execute(const std::string& sql);
   bool in_transaction() const { return sqlite3_get_autocommit(handle_) == 0; }
 
@@ -53,6 +57,7 @@ class Connection {
   std::string node_name_;
   std::filesystem::path file_;
   bool read_only_;
+  bool fires_triggers_ = false;
   sqlite3* handle_ = nullptr;
 };
 

@@ -172,6 +172,26 @@ std::string TableSql::upsert_row() const {
          parameter(spec_.columns.size() + 1) + ")";
 }
 
+std::string TableSql::insert_row() const {
+  return "INSERT OR ABORT INTO " + table() + "(" + columns() + ") VALUES (" +
+         parameters(1, spec_.columns.size()) + ")";
+}
+
+std::string TableSql::update_row() const {
+  const std::string assignments = joined(spec_.columns.size(), ", ", [&](std::size_t i) {
+    return quoted_name(spec_.columns[i].name) + " = " + parameter(i + 1);
+  });
+  return "UPDATE OR ABORT " + table() + " SET " + assignments + " WHERE " +
+         key_is(static_cast<int>(spec_.columns.size()) + 1);
+}
+
+std::string TableSql::unlog_one() const {
+  const std::string log = log_table(id_);
+  return "DELETE FROM " + log + " WHERE rowid = (SELECT min(rowid) FROM " + log +
+         " WHERE rowid > " + parameter(spec_.key.size() + 1) + " AND (stamp & 3) <> " +
+         std::to_string(static_cast<int>(Stamp::kCandidate)) + " AND " + control_key_is(1) + ")";
+}
+
 std::string TableSql::delete_row() const {
   return "DELETE FROM " + table() + " WHERE " + key_is(1);
 }

@@ -43,6 +43,10 @@ class TableSql {
   // Data rows.
   /// ?1.. all columns, then a Counter that counts updates.
   std::string upsert_row() const;
+  /// ?1.. all columns.
+  std::string insert_row() const;
+  /// ?1.. all columns, then the key.
+  std::string update_row() const;
   /// ?1.. the key.
   std::string delete_row() const;
   std::string select_row() const;
@@ -78,6 +82,9 @@ class TableSql {
   std::string harvest_version() const;
   /// ?1.. the key, then the operation (see Stamp).
   std::string append_log() const;
+  /// Removes the oldest entry of a key that is no candidate. ?1.. the key, then the rowid after
+  /// which it stands.
+  std::string unlog_one() const;
 
  private:
   std::string key_update() const;

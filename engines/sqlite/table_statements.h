@@ -37,6 +37,9 @@ class TableStatements {
   Statement& delete_version() { return made(delete_version_, &TableSql::delete_version); }
   Statement& select_version() { return made(select_version_, &TableSql::select_version); }
   Statement& row_exists() { return made(row_exists_, &TableSql::row_exists); }
+  Statement& update_row() { return made(update_row_, &TableSql::update_row); }
+  Statement& insert_row() { return made(insert_row_, &TableSql::insert_row); }
+  Statement& unlog_one() { return made(unlog_one_, &TableSql::unlog_one); }
   Statement& append_log() { return made(append_log_, &TableSql::append_log); }
 
  private:
@@ -54,6 +57,9 @@ class TableStatements {
   Statement select_version_;
   Statement row_exists_;
   Statement append_log_;
+  Statement update_row_;
+  Statement insert_row_;
+  Statement unlog_one_;
 };
 
 }  // namespace tidemark::sqlite

@@ -18,6 +18,24 @@ RowStream& rows_of(Stage& stage) {
 
 }  // namespace
 
+/// Switches the triggers of a connection on for as long as a table is written whose own shall fire.
+class FiringTriggers {
+ public:
+  FiringTriggers(Connection& connection, bool fire)
+      : connection_(connection), fire_(fire && !connection.fires_triggers()) {
+    if (fire_) connection_.set_triggers(true);
+  }
+  ~FiringTriggers() {
+    if (fire_) connection_.set_triggers(false);
+  }
+  FiringTriggers(const FiringTriggers&) = delete;
+  FiringTriggers& operator=(const FiringTriggers&) = delete;
+
+ private:
+  Connection& connection_;
+  const bool fire_;
+};
+
 std::unique_ptr<Stage> SqliteNode::make_stage(const ActiveTable& table, StageUse use) {
   Spool::Options options;
   options.concurrent = use.concurrent;
@@ -133,6 +151,9 @@ class KnownApplier {
   }
 
   std::optional<Refusal> write_row(const ChangedRow& incoming) {
+    if (active_.fire_triggers) {
+      return node_.write_firing(table_, incoming.key, incoming.row, counts_);
+    }
     if (!incoming.present) {
       table_.delete_row().bind_row(1, incoming.key).run();
       counts_.deleted += sqlite3_changes(connection_.handle());
@@ -165,6 +186,8 @@ class KnownApplier {
 
 PullCounts SqliteNode::apply_known(const ActiveTable& table, Stage& stage,
                                    const Knowledge& source_knowledge, ApplySink& sink) {
+  hold_key_counter(table);
+  const FiringTriggers firing(connection_, table.fire_triggers);
   const KnownSequences known = origins_.numbered(source_knowledge);
   KnownApplier applier(*this, connection_, origins_, statements(table), table, known, sink);
   return applier.apply(rows_of(stage));
@@ -174,9 +197,40 @@ void SqliteNode::compare_all(const ActiveTable& table, Stage& stage, PairSink& s
   merge_pairs(table.spec, rows_of(stage), *all_rows(table), sink);
 }
 
-std::optional<Refusal> SqliteNode::put_row(const ActiveTable& table, RowView key, RowView row) {
-  TableStatements& kept = statements(table);
+// Our own triggers fire with the application's, which is how what those do is captured. One entry
+// is about the applied row itself and no change of this node: it is taken out again, whichever of
+// the triggers came first. No upsert, because that would fire the triggers of an insert that is
+// none.
+std::optional<Refusal> SqliteNode::write_firing(TableStatements& table, RowView key, RowView row,
+                                                PullCounts& counts) {
+  std::int64_t mark = 0;
+  {
+    Statement last(connection_, "SELECT coalesce(max(rowid), 0) FROM " + log_table(table.id));
+    if (last.step()) mark = last.integer(0);
+  }
+  const bool exists = row_exists(table, key);
+  const int columns = static_cast<int>(row.size());
+  std::optional<Refusal> refusal;
   if (row.empty()) {
+    refusal = table.delete_row().bind_row(1, key).run_or_refuse();
+    if (!refusal && exists) ++counts.deleted;
+  } else if (exists) {
+    refusal = table.update_row().bind_row(1, row).bind_row(columns + 1, key).run_or_refuse();
+    if (!refusal) ++counts.updated;
+  } else {
+    refusal = table.insert_row().bind_row(1, row).run_or_refuse();
+    if (!refusal) ++counts.inserted;
+  }
+  if (refusal) return refusal;
+  table.unlog_one().bind_row(1, key).bind(static_cast<int>(key.size()) + 1, mark).run();
+  return std::nullopt;
+}
+
+std::optional<Refusal> SqliteNode::put_row(const ActiveTable& table, RowView key, RowView row) {
+  hold_key_counter(table);
+  TableStatements& kept = statements(table);
+  const FiringTriggers firing(connection_, table.fire_triggers);
+  if (row.empty() && !table.fire_triggers) {
     kept.delete_row().bind_row(1, key).run();
     return std::nullopt;
   }
@@ -185,6 +239,10 @@ std::optional<Refusal> SqliteNode::put_row(const ActiveTable& table, RowView key
       return Refusal{Refusal::Kind::type,
                      "SQLite would store NULL for a value that is not a number"};
     }
+  }
+  if (table.fire_triggers) {
+    PullCounts counts;
+    return write_firing(kept, key, row, counts);
   }
   Counter updates;
   return kept.upsert_row()
