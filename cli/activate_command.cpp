@@ -14,6 +14,8 @@
 #include "cli/interrupt.h"
 #include "cli/text.h"
 #include "engines/registry.h"
+#include "scheduler/key_ranges.h"
+#include "scheduler/meeting.h"
 #include "scheduler/session.h"
 
 namespace tidemark::cli {
@@ -71,6 +73,7 @@ class Activation {
     for (const std::string& name : names_) load_catalog(name);
     if (create_) plan_new_tables();
     for (const std::string& name : names_) plans_.push_back(plan(name));
+    check_ranges();
     // The most likely to fail of what follows, so it comes before any node is changed.
     for (const std::string& name : missing_) {
       if (!dry_run_) create_database(config_.node(name).url, config_.directory);
@@ -80,7 +83,9 @@ class Activation {
       throw_if_interrupted();
       nodes.push_back(carry_out(each));
     }
-    context_.output().document("activate", {{"dry_run", dry_run_}, {"nodes", std::move(nodes)}});
+    const Json ranges = set_up_ranges();
+    context_.output().document(
+        "activate", {{"dry_run", dry_run_}, {"nodes", std::move(nodes)}, {"ranges", ranges}});
     return 0;
   }
 
@@ -212,6 +217,79 @@ class Activation {
                                 " --create-tables' to have them made like the other node's");
     }
     return plan;
+  }
+
+  /// Tables that can have no key ranges are told before anything is changed.
+  void check_ranges() {
+    for (const std::string& name : names_) {
+      if (std::find(missing_.begin(), missing_.end(), name) != missing_.end()) continue;
+      for (const scheduler::JobConfig* job : config_.jobs_of(name)) {
+        for (const TableSpec& table : catalogs_[name]) {
+          if (!job->takes(table.name) || !job->has_ranges(table.name)) continue;
+          if (!table.refusal.empty() || has_table(new_tables_[name], table.name)) continue;
+          const std::string obstacle = scheduler::range_obstacle(open(name), table);
+          if (obstacle.empty()) continue;
+          throw Error(ExitCode::not_ready,
+                      "job " + job->name + ": table " + table.name +
+                          " cannot have key ranges: it " + obstacle,
+                      "declare the key INTEGER PRIMARY KEY AUTOINCREMENT (SQLite) or serial or "
+                      "identity (PostgreSQL), or take keys = \"ranges\" from this table");
+        }
+      }
+    }
+  }
+
+  /// Both nodes of a pair must be there, for one gives what the other uses.
+  Json set_up_ranges() {
+    Json given = Json::array();
+    for (const scheduler::JobConfig& job : config_.jobs) {
+      if (!job.has_ranges()) continue;
+      for (std::size_t i = 1; i < job.nodes.size(); ++i) {
+        if (is_chosen(job.nodes.front()) || is_chosen(job.nodes[i])) {
+          set_up_ranges(job, job.nodes[i], given);
+        }
+      }
+    }
+    return given;
+  }
+
+  void set_up_ranges(const scheduler::JobConfig& job, const std::string& other, Json& given) {
+    if (dry_run_) {
+      for (const TableSpec& table : catalogs_[is_chosen(other) ? other : job.nodes.front()]) {
+        if (!job.takes(table.name) || !job.has_ranges(table.name)) continue;
+        context_.output().text("-- " + printable(job.nodes.front()) + " and " + printable(other) +
+                               ": new rows of table " + printable(table.name) +
+                               " get numbers from ranges of " +
+                               grouped(job.range_size_of(table.name)) + "\n");
+      }
+      return;
+    }
+    try {
+      Node& first = context_.node(job.nodes.front(), Access::owner);
+      Node& second = context_.node(other, Access::owner);
+      if (!first.identity() || !second.identity()) {
+        context_.warn("job " + job.name + ": nodes " + first.name() + " and " + second.name() +
+                      " get their key ranges when both are activated");
+        return;
+      }
+      scheduler::Meeting meeting(first, second);
+      const scheduler::TablePlan shared =
+          scheduler::plan_tables(job, meeting.first(), meeting.second());
+      std::vector<scheduler::RangedTable> tables;
+      for (const scheduler::TablePlan::Entry& entry : shared.tables) {
+        tables.push_back({.first = entry.first, .second = entry.second});
+      }
+      const scheduler::RangeReport report = scheduler::keep_ranges(
+          {.job = job, .first = meeting.first(), .second = meeting.second(), .tables = tables});
+      for (const std::string& what : report.given) {
+        context_.output().note(printable(what) + ": the numbers of new rows from now on\n");
+        given.push_back(what);
+      }
+      for (const std::string& warning : report.warnings) context_.warn(warning);
+    } catch (const Error& error) {
+      context_.warn("job " + job.name + ": key ranges of nodes " + job.nodes.front() + " and " +
+                    other + " were not looked after: " + error.what());
+    }
   }
 
   /// A table that a job names must be there; whoever installs capture says so when it is not.

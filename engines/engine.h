@@ -52,6 +52,8 @@ struct ActiveTable {
   std::string activated_shape;  // when capture was installed, or the shape was last noted
   std::string current_shape;    // as the catalog says now
   CaptureHealth health = CaptureHealth::intact;
+  /// The application's own triggers fire on rows that are applied here; set by the session.
+  bool fire_triggers = false;
 
   /// Columns were changed since; capture works all the same.
   bool is_reshaped() const {
@@ -137,6 +139,30 @@ struct TableDigest {
   std::uint64_t low = 0, high = 0;  // sum of the XXH3-128 of every row's canonical encoding
 
   friend bool operator==(const TableDigest&, const TableDigest&) = default;
+};
+
+/// Numbers from which a node draws the keys of new rows, both ends included.
+struct KeyRange {
+  std::int64_t low = 0;
+  std::int64_t high = 0;
+
+  friend bool operator==(const KeyRange&, const KeyRange&) = default;
+};
+
+struct GivenRange {
+  NodeId node;
+  KeyRange range;
+};
+
+/// What gives the new rows of a table their keys.
+struct KeyCounter {
+  std::string refusal;       // why it cannot be kept in a range; empty if it can
+  std::int64_t next = 1;     // the number that the next new row gets
+  std::int64_t largest = 0;  // the largest key that is there
+  std::int64_t limit = 0;    // the largest number that the key column holds
+  /// A new row never gets a number below the largest key, whoever wrote that: applied rows of a
+  /// higher range push the counter out of its own.
+  bool follows_largest = false;
 };
 
 /// Something about a database that the operator should know, found by looking at it.
@@ -235,6 +261,17 @@ class Node {
   virtual void save_origin_name(const Identity& identity, const std::string& node_name) = 0;
   /// The configured name of the node behind `origin`; its uuid when it was never met.
   virtual std::string origin_name(const OriginId& origin) = 0;
+
+  // --- Key ranges
+  // ------------------------------------------------------------------------------------------
+  virtual KeyCounter key_counter(const TableSpec& table) = 0;
+  /// The ranges that this node has, and those that it gave to others; the lowest first.
+  virtual std::vector<GivenRange> key_ranges(const ActiveTable& table) = 0;
+  virtual void save_key_range(const ActiveTable& table, const GivenRange& given) = 0;
+  /// New rows get numbers of this range from now on, which must be written down as this node's.
+  /// Applied rows do not lead the counter out of the ranges of its node; one that follows the
+  /// largest key goes on in the node's next range above it, if there is one.
+  virtual void use_key_range(const ActiveTable& table, const KeyRange& range) = 0;
 
   // --- Capture
   // ------------------------------------------------------------------------------------------

@@ -74,14 +74,25 @@ class TranslatingNode final : public Node {
                     const PeerMeeting& meeting) override {
     inner_.save_meeting(own(table), peer, meeting);
   }
-  std::map<NodeId, RegisteredPeer> registered_peers() override {
-    return inner_.registered_peers();
-  }
+  std::map<NodeId, RegisteredPeer> registered_peers() override { return inner_.registered_peers(); }
   void forget_peer(const NodeId& peer) override { inner_.forget_peer(peer); }
   void save_origin_name(const Identity& identity, const std::string& node_name) override {
     inner_.save_origin_name(identity, node_name);
   }
   std::string origin_name(const OriginId& origin) override { return inner_.origin_name(origin); }
+
+  KeyCounter key_counter(const TableSpec& table) override {
+    return inner_.key_counter(names_.own(table));
+  }
+  std::vector<GivenRange> key_ranges(const ActiveTable& table) override {
+    return inner_.key_ranges(own(table));
+  }
+  void save_key_range(const ActiveTable& table, const GivenRange& given) override {
+    inner_.save_key_range(own(table), given);
+  }
+  void use_key_range(const ActiveTable& table, const KeyRange& range) override {
+    inner_.use_key_range(own(table), range);
+  }
 
   bool has_pending(const ActiveTable& table) override { return inner_.has_pending(own(table)); }
   std::pair<std::int64_t, std::int64_t> pending(const ActiveTable& table) override {

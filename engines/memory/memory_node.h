@@ -62,6 +62,13 @@ class MemoryNode : public Node {
   void save_origin_name(const Identity& identity, const std::string& node_name) override;
   std::string origin_name(const OriginId& origin) override;
 
+  KeyCounter key_counter(const TableSpec&) override {
+    return {.refusal = "has no counter: whoever writes a row gives it its key"};
+  }
+  std::vector<GivenRange> key_ranges(const ActiveTable&) override { return {}; }
+  void save_key_range(const ActiveTable&, const GivenRange&) override {}
+  void use_key_range(const ActiveTable&, const KeyRange&) override {}
+
   bool has_pending(const ActiveTable& table) override;
   std::pair<std::int64_t, std::int64_t> pending(const ActiveTable& table) override;
   HarvestCounts harvest(const ActiveTable& table, TableState& state) override;

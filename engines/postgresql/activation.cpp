@@ -17,7 +17,7 @@ constexpr const char* kNodeTables[] = {
     "tidemark_knowledge",      "tidemark_forgotten",  "tidemark_baseline_seen",
     "tidemark_peer_knowledge", "tidemark_session",    "tidemark_session_table",
     "tidemark_conflict",       "tidemark_quarantine", "tidemark_recent_since",
-    "tidemark_peer"};
+    "tidemark_peer",           "tidemark_key_range"};
 
 std::string function_name(std::int64_t id) { return "tidemark.capture_" + std::to_string(id); }
 
@@ -379,11 +379,12 @@ bool PostgresqlNode::may_define(const TableSpec& table) {
 
 void PostgresqlNode::remove_capture(const ActiveTable& table) {
   tables_.erase(table.id);
+  release_key_counter(table.id);
   drop_triggers(table.id);
   drop_tables(table.id);
   const std::string number = std::to_string(table.id);
   for (const char* control : {"knowledge", "forgotten", "baseline_seen", "peer_knowledge",
-                              "quarantine", "recent_since", "peer"}) {
+                              "quarantine", "recent_since", "peer", "key_range"}) {
     connection_.query(std::string("DELETE FROM tidemark.") + control + " WHERE table_id = $1",
                       {number});
   }
@@ -393,6 +394,7 @@ void PostgresqlNode::remove_capture(const ActiveTable& table) {
 void PostgresqlNode::remove_control_tables() {
   const Rows ids = connection_.query("SELECT id FROM tidemark.captured_table ORDER BY id");
   tables_.clear();
+  for (int i = 0; i < ids.size(); ++i) release_key_counter(ids.integer(i, 0));
   for (int i = 0; i < ids.size(); ++i) drop_triggers(ids.integer(i, 0));
   define("DROP SCHEMA tidemark CASCADE");
   origins_.forget();

@@ -6,7 +6,7 @@ namespace tidemark::postgresql {
 namespace {
 
 /// The version of the control tables that this program reads and writes.
-constexpr std::int64_t kFormat = 3;
+constexpr std::int64_t kFormat = 4;
 
 std::string pair_lock_call(const char* function) {
   return std::string("SELECT pg_catalog.") + function + "(pg_catalog.hashtextextended($1, 0))";
@@ -156,6 +156,7 @@ void PostgresqlNode::rollback() noexcept {
   }
   origins_.forget();
   recent_.forget();
+  fires_triggers_ = false;
   grown_.clear();
   written_.clear();
   if (made_control_tables_) has_control_tables_ = false;

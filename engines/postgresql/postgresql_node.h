@@ -64,6 +64,11 @@ class PostgresqlNode final : public Node {
   void save_origin_name(const Identity& identity, const std::string& node_name) override;
   std::string origin_name(const OriginId& origin) override;
 
+  KeyCounter key_counter(const TableSpec& table) override;
+  std::vector<GivenRange> key_ranges(const ActiveTable& table) override;
+  void save_key_range(const ActiveTable& table, const GivenRange& given) override;
+  void use_key_range(const ActiveTable& table, const KeyRange& range) override;
+
   bool has_pending(const ActiveTable& table) override;
   std::pair<std::int64_t, std::int64_t> pending(const ActiveTable& table) override;
   HarvestCounts harvest(const ActiveTable& table, TableState& state) override;
@@ -129,6 +134,10 @@ class PostgresqlNode final : public Node {
   void refuse_orphan(const std::string& query, const CatalogTable& child,
                      const ForeignKeySpec& foreign_key);
 
+  // Key ranges.
+  std::map<std::int64_t, KeyRange> own_key_ranges();
+  void release_key_counter(std::int64_t table_id);
+
   // Rows.
   void load_catalog();
   std::shared_ptr<TableSql> sql_of(const ActiveTable& table);
@@ -136,6 +145,7 @@ class PostgresqlNode final : public Node {
   std::optional<Refusal> write_row(const TableSql& sql, RowView key, RowView row, bool& inserted);
   void log_touch(const TableSql& sql, RowView key, std::int64_t operation);
   void note_insert(const TableSql& sql);
+  void fire_triggers(bool on);
   void raise_sequences();
 
   const std::string session_role_;
@@ -157,8 +167,10 @@ class PostgresqlNode final : public Node {
   /// What a sequence fills, for those whose table got rows in this transaction.
   struct Filled {
     std::string column, table;  // quoted
+    std::int64_t table_id = 0;
   };
   std::map<std::string, Filled> grown_;
+  bool fires_triggers_ = false;  // those of applications, in this transaction
   std::int64_t stages_ = 0;
   bool meets_other_product_ = false;  // rows that come may be written otherwise than ours
 };

@@ -202,6 +202,7 @@ void SqliteNode::drop_triggers(std::int64_t id) {
 
 void SqliteNode::remove_capture(const ActiveTable& table) {
   statements_.erase(table.id);
+  release_key_counter(table.id);
   drop_triggers(table.id);
   for (const std::string& control : capture_table_names(table.id)) drop("TABLE", control);
   for (const char* sql : {"DELETE FROM tidemark_knowledge WHERE table_id = ?1",
@@ -211,6 +212,7 @@ void SqliteNode::remove_capture(const ActiveTable& table) {
                           "DELETE FROM tidemark_peer_knowledge WHERE table_id = ?1",
                           "DELETE FROM tidemark_quarantine WHERE table_id = ?1",
                           "DELETE FROM tidemark_peer WHERE table_id = ?1",
+                          "DELETE FROM tidemark_key_range WHERE table_id = ?1",
                           "DELETE FROM tidemark_table WHERE id = ?1"}) {
     Statement(connection_, sql).bind(1, table.id).run();
   }
@@ -223,6 +225,7 @@ void SqliteNode::remove_control_tables() {
     while (list.step()) ids.push_back(list.integer(0));
   }
   statements_.clear();
+  for (const std::int64_t id : ids) release_key_counter(id);
   for (const std::int64_t id : ids) drop_triggers(id);
   for (const std::int64_t id : ids) {
     for (const std::string& control : capture_table_names(id)) drop("TABLE", control);

@@ -102,6 +102,7 @@ void SqliteNode::begin_write(Exclusion) {
 
 void SqliteNode::commit() {
   flush_recent_lists();
+  lead_on_key_counters();
   connection_.execute("COMMIT");
   origins_.forget();
   if (removes_lock_file_) {
@@ -119,6 +120,7 @@ void SqliteNode::rollback() noexcept {
 }
 
 void SqliteNode::forget_transaction() noexcept {
+  held_counters_.clear();
   origins_.forget();
   for (auto& entry : statements_) entry.second->recent.forget();
   removes_lock_file_ = false;

@@ -64,6 +64,11 @@ class SqliteNode final : public Node {
   void save_origin_name(const Identity& identity, const std::string& node_name) override;
   std::string origin_name(const OriginId& origin) override;
 
+  KeyCounter key_counter(const TableSpec& table) override;
+  std::vector<GivenRange> key_ranges(const ActiveTable& table) override;
+  void save_key_range(const ActiveTable& table, const GivenRange& given) override;
+  void use_key_range(const ActiveTable& table, const KeyRange& range) override;
+
   bool has_pending(const ActiveTable& table) override;
   std::pair<std::int64_t, std::int64_t> pending(const ActiveTable& table) override;
   HarvestCounts harvest(const ActiveTable& table, TableState& state) override;
@@ -105,6 +110,8 @@ class SqliteNode final : public Node {
   std::vector<SessionRecord> sessions(std::int64_t limit) override;
 
  private:
+  friend class KnownApplier;
+
   // Activation.
   void define(const std::string& sql);
   void drop(const char* type, const std::string& name);
@@ -124,8 +131,16 @@ class SqliteNode final : public Node {
   bool row_exists(TableStatements& table, RowView key);
   bool is_evicted(TableStatements& table, RowView key);
 
+  // Key ranges.
+  std::vector<KeyRange> own_key_ranges(std::int64_t table_id);
+  void hold_key_counter(const ActiveTable& table);
+  void lead_on_key_counters();
+  void release_key_counter(std::int64_t table_id);
+
   // Rows.
   TableStatements& statements(const ActiveTable& table);
+  std::optional<Refusal> write_firing(TableStatements& table, RowView key, RowView row,
+                                      PullCounts& counts);
   void write_version(TableStatements& table, RowView key, const VersionRecord& version);
   VersionRecord to_record(const Version& version, bool present);
   Version to_version(const VersionRecord& record);
@@ -136,6 +151,13 @@ class SqliteNode final : public Node {
   Connection connection_;
   Origins origins_;
   std::map<std::int64_t, std::unique_ptr<TableStatements>> statements_;
+  /// A counter that is to stay in the ranges of this node, whatever is applied.
+  struct HeldCounter {
+    std::string table;
+    std::string key;               // quoted
+    std::vector<KeyRange> ranges;  // the lowest first
+  };
+  std::map<std::int64_t, HeldCounter> held_counters_;  // tables that this transaction writes
   std::vector<std::string>* script_ = nullptr;
   bool write_ahead_log_ = false;
   bool removes_lock_file_ =
