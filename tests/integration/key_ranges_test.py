@@ -55,7 +55,7 @@ def test_nodes_that_insert_at_the_same_time_never_meet(lab):
     for mix in MIXES:
         a, b = started(lab, mix)
         for number in range(6):
-            insert(a, "a %d" % number, "a, more")
+            insert(a, "a %d" % number, "a more")
             insert(b, "b %d" % number)
             lab.sync()
         require_equal(lab.conflicts(), [], mix + ": conflicts")
@@ -101,7 +101,7 @@ def test_a_node_moves_on_before_its_range_runs_out(lab):
         status = lab.run("status").last["nodes"][1]["key_ranges"]
         require_equal([(r["low"], r["high"], r["left"]) for r in status], [("201", "300", "22")], mix)
         for number in range(7):
-            insert(b, "more %d" % number)
+            insert(b, "b more %d" % number)
         require(lab.run("status", as_json=False).told("15 numbers are left", "node b", "item"), mix)
         given = [d for d in lab.sync().documents if d["type"] == "session"][0]["ranges"]
         require(any(g.startswith("b: item: ") for g in given), "%s: %r" % (mix, given))
@@ -148,12 +148,12 @@ def test_three_nodes_and_a_copy(lab):
     gone = set(ids(nodes[0], "v LIKE 'y%'"))
     lab.activate("y", "--new-identity")
     insert(nodes[1], "x later")
-    insert(nodes[2], "y, the copy")
+    insert(nodes[2], "y the copy")
     lab.sync()
     lab.sync()
     nodes[0].sql("DELETE FROM item WHERE id IN (%s)" % ", ".join(map(str, gone)))  # of the y that is no more
     lab.sync()
-    nodes[0].sql("UPDATE item SET v = 'y ' || v WHERE v = 'y, the copy'")
+    nodes[0].sql("UPDATE item SET v = 'y ' || v WHERE v = 'y the copy'")
     lab.sync()
     require_own_numbers(lab, nodes[0], "a copy")
     require_equal([c["type"] for c in lab.conflicts()], [], "conflicts")
