@@ -677,6 +677,9 @@ class Session {
                             const Standing& stood, const Identity& peer,
                             const std::string& peer_name,
                             const std::vector<CapturedTable>& peer_tables) {
+    // When two met is shown to people, and not worth a transaction more than once an hour.
+    constexpr std::chrono::microseconds kRecent = std::chrono::hours(1);
+    const std::int64_t now_us = node.clock_us();
     std::vector<std::size_t> outdated;
     read(node, [&] {
       for (std::size_t i = 0; i < tables.size(); ++i) {
@@ -684,17 +687,15 @@ class Session {
         const auto peers = node.load_peers(table);
         const auto known = peers.find(peer.node_id);
         const auto meeting = stood.meetings.find(table.id);
-        const bool same_shape =
-            meeting != stood.meetings.end() && meeting->second.shape == table.current_shape;
-        const bool told = known != peers.end() && same_shape &&
-                          known->second == peer_tables[i].state.knowledge &&
-                          known->second == stood.met[i];
+        const bool told = known != peers.end() && meeting != stood.meetings.end() &&
+                          meeting->second.shape == table.current_shape &&
+                          now_us - meeting->second.met_at_us < kRecent.count() &&
+                          known->second == peer_tables[i].state.knowledge;
         if (!told) outdated.push_back(i);
       }
     });
     if (outdated.empty()) return;
     write(node, [&] {
-      const std::int64_t now_us = node.clock_us();
       node.save_origin_name(peer, peer_name);
       for (const std::size_t i : outdated) {
         const ActiveTable& table = tables[i].table;
