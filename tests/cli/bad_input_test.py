@@ -266,7 +266,7 @@ case("only one node activated", ["sync"], 8, "node b is not activated",
      setup=lambda f: run_tidemark(f, ["activate", "a"], None, check=True))
 case("tables that differ", ["sync"], 8, "column v", setup=both(
     sql("b.db", "DROP TABLE t; CREATE TABLE t(id INTEGER PRIMARY KEY, v INTEGER);"), activated()))
-case("a column more since activation", ["sync"], 8, "was changed since it was activated",
+case("a column more since activation", ["sync"], 8, "node a was changed: column w is new",
      setup=activated(sql("a.db", "ALTER TABLE t ADD COLUMN w TEXT")), hint="tidemark check")
 
 # --- running them -----------------------------------------------------------------------------------------------------------

@@ -167,10 +167,14 @@ def test_a_column_before_the_key_is_dropped(lab):
         lab.sync()
         lab.sync()
         require_alike(a, b)
-        require_equal(rows(b, "SELECT * FROM item ORDER BY 1"), [("10", "111"), ("20", "200"), ("30", "300")], mix)
+        # Where the key was not captured rightly nobody knows when the row changed: one side wins, the other is in the log.
+        seen = rows(b, "SELECT * FROM item ORDER BY 1")
+        require_equal(seen[1:], [("20", "200"), ("30", "300")], mix)
+        kept = [c["loser"]["row"]["n"]["value"] for c in lab.conflicts()]
+        require(seen[0] == ("10", "111") or (seen[0] == ("10", "100") and kept == ["111"]), "%s: %r %r" % (mix, seen, kept))
         b.sql("DELETE FROM item WHERE id = 20; UPDATE item SET n = 333 WHERE id = 30")
         lab.sync()
-        require_equal(rows(a, "SELECT * FROM item ORDER BY 1"), [("10", "111"), ("30", "333")], mix)
+        require_equal(rows(a, "SELECT * FROM item ORDER BY 1"), [seen[0], ("30", "333")], mix)
         lab.verify()
 
 
