@@ -1353,7 +1353,7 @@ def let_days_pass(node, days):
     connection = connect(node.path)
     connection.execute("BEGIN IMMEDIATE")
     for (table,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND name LIKE 'tidemark%'"):
-        for (column,) in connection.execute("SELECT name FROM pragma_table_info('%s') WHERE name LIKE '%%_us'" % table):
+        for (column,) in connection.execute("SELECT name FROM pragma_table_info('%s') WHERE substr(name, -3) = '_us'" % table):
             connection.execute("UPDATE %s SET %s = %s - %d WHERE %s > 1000000000000000" % (
                 table, column, column, days * 86400 * 10**6, column))
     connection.execute("COMMIT")
