@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <exception>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <optional>
@@ -177,6 +178,21 @@ struct Concern {
 class PairLock {
  public:
   virtual ~PairLock() = default;
+};
+
+/// What tells whether a session would find work at a node; see Node::look().
+struct Pulse {
+  struct Table {
+    bool pending = false;         // the change log holds entries
+    std::uint64_t knowledge = 0;  // Knowledge::digest() of what the node has seen of the table
+
+    friend bool operator==(const Table&, const Table&) = default;
+  };
+  /// Another number whenever something may have been committed since the last look.
+  std::int64_t generation = 0;
+  std::int64_t schema =
+      0;  // changes with the definition of tables and triggers, where that is told
+  std::map<std::string, Table> tables;  // those under capture
 };
 
 class Node {
@@ -355,6 +371,29 @@ class Node {
   virtual void record_session(const SessionRecord& record) = 0;
   /// The newest first.
   virtual std::vector<SessionRecord> sessions(std::int64_t limit) = 0;
+
+  // --- Being watched, for a daemon that keeps the node open. Optional: an engine that leaves these
+  // out works, at a higher price.
+  // -----------------------------------------------------------------------------
+  /// Outside of transactions. Writes nothing; costs next to nothing while nobody commits. What was
+  /// committed before the call is in the answer, or in the next answer at the latest.
+  virtual const Pulse& look();
+  /// Files that change before or when somebody commits; none where look() has to be called again
+  /// and again.
+  virtual std::vector<std::filesystem::path> watched_files() const { return {}; }
+  /// Called by another thread while an operation is at work: makes it fail soon, if it can. The
+  /// node is good for nothing afterwards.
+  virtual void interrupt() noexcept {}
+  /// Announces this connection as that of a daemon of a group that shares its jobs, until it ends,
+  /// however it ends. Returns how many daemons are in the group. A connection joins one group.
+  /// Where a database is the business of one machine there is one daemon.
+  virtual std::int64_t join_daemons(const std::string& /*group*/) { return 1; }
+  /// False while another daemon holds the lease; it ends with its connection.
+  virtual bool try_lease(const std::string& /*job*/) { return true; }
+  virtual void release_lease(const std::string& /*job*/) {}
+
+ private:
+  Pulse looked_;  // by the general look()
 };
 
 }  // namespace tidemark

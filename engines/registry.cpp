@@ -13,15 +13,16 @@ struct Engine {
   std::string (*canonical_url)(const std::string&, const std::filesystem::path&);
   bool (*is_missing)(const std::string&, const std::filesystem::path&);
   void (*create_database)(const std::string&, const std::filesystem::path&);
+  bool shared;
 };
 
 // One line for each database product.
 const std::vector<Engine>& engines() {
   static const std::vector<Engine> kEngines = {
       {sqlite::kScheme, sqlite::open, sqlite::canonical_url, sqlite::is_missing,
-       sqlite::create_database},
+       sqlite::create_database, false},
       {postgresql::kScheme, postgresql::open, postgresql::canonical_url, postgresql::is_missing,
-       postgresql::create_database},
+       postgresql::create_database, true},
   };
   return kEngines;
 }
@@ -54,6 +55,8 @@ bool is_missing(const std::string& url, const std::filesystem::path& directory) 
 void create_database(const std::string& url, const std::filesystem::path& directory) {
   engine_of(url).create_database(url, directory);
 }
+
+bool is_shared(const std::string& url) { return engine_of(url).shared; }
 
 std::vector<std::string> known_schemes() {
   std::vector<std::string> schemes;

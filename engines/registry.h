@@ -17,6 +17,8 @@ struct OpenRequest {
   std::filesystem::path directory;  // where relative paths start
   std::chrono::milliseconds lock_timeout = std::chrono::seconds(10);
   bool read_only = false;
+  /// How long a server may take to let us in; 0: as long as the url and the system allow.
+  std::chrono::seconds connect_timeout{0};
   /// Log in as this role instead of the url's, where the product has roles: the owner, to activate.
   std::string role;
 };
@@ -34,6 +36,9 @@ void create_database(const std::string& url, const std::filesystem::path& direct
 /// Two urls with one result are one database. Throws Error usage for a url that no engine takes;
 /// does not touch the database.
 std::string canonical_url(const std::string& url, const std::filesystem::path& directory);
+
+/// Sessions of many pairs may be at work on it at once, and several machines may reach it.
+bool is_shared(const std::string& url);
 
 /// "sqlite:", for messages.
 std::vector<std::string> known_schemes();

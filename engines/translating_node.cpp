@@ -169,6 +169,18 @@ std::vector<ActiveTable> TranslatingNode::active_tables() {
   return tables;
 }
 
+const Pulse& TranslatingNode::look() {
+  const Pulse& inner = inner_.look();
+  if (inner.generation == pulse_.generation) return pulse_;
+  pulse_ = {.generation = inner.generation, .schema = inner.schema};
+  for (const auto& [name, table] : inner.tables) {
+    TableSpec spec;
+    spec.name = name;
+    pulse_.tables[names_.agreed(spec).name] = table;
+  }
+  return pulse_;
+}
+
 TranslatingNode::Translation& TranslatingNode::translation(const ActiveTable& table) {
   std::unique_ptr<Translation>& kept = translations_[table.id];
   if (kept && kept->shown.columns == table.spec.columns &&

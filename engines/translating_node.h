@@ -159,6 +159,17 @@ class TranslatingNode final : public Node {
     return inner_.sessions(limit);
   }
 
+  const Pulse& look() override;
+  std::vector<std::filesystem::path> watched_files() const override {
+    return inner_.watched_files();
+  }
+  void interrupt() noexcept override { inner_.interrupt(); }
+  std::int64_t join_daemons(const std::string& group) override {
+    return inner_.join_daemons(group);
+  }
+  bool try_lease(const std::string& job) override { return inner_.try_lease(job); }
+  void release_lease(const std::string& job) override { inner_.release_lease(job); }
+
  private:
   /// A table as the inner node knows it and as it is shown, columns in one order.
   struct Translation {
@@ -183,6 +194,7 @@ class TranslatingNode final : public Node {
   const std::vector<TableSpec> peer_tables_;
   std::map<std::int64_t, ActiveTable> own_tables_;  // as the inner node orders their columns
   std::map<std::int64_t, std::unique_ptr<Translation>> translations_;
+  Pulse pulse_;  // of the inner node, with the names that all agree on
 };
 
 }  // namespace tidemark

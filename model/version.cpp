@@ -4,6 +4,8 @@
 #include <cassert>
 #include <cstring>
 
+#include <xxhash.h>
+
 namespace tidemark {
 namespace {
 
@@ -104,6 +106,16 @@ void Knowledge::go_back(const Knowledge& before, const Knowledge& now) {
 
 void Knowledge::merge(const Knowledge& other) {
   for (const auto& [origin, sequence] : other.entries_) raise(origin, sequence);
+}
+
+std::uint64_t Knowledge::digest() const {
+  std::string bytes;
+  bytes.reserve(entries_.size() * (sizeof(OriginId::bytes) + sizeof(std::int64_t)));
+  for (const auto& [origin, sequence] : entries_) {
+    bytes += origin.as_bytes();
+    bytes.append(reinterpret_cast<const char*>(&sequence), sizeof sequence);
+  }
+  return XXH3_64bits(bytes.data(), bytes.size());
 }
 
 }  // namespace tidemark

@@ -80,6 +80,8 @@ class Knowledge {
   void go_back(const Knowledge& before, const Knowledge& now);
   bool empty() const { return entries_.empty(); }
   const std::vector<Entry>& entries() const { return entries_; }
+  /// Equal for equal knowledge, and for other knowledge most likely not.
+  std::uint64_t digest() const;
 
   friend bool operator==(const Knowledge&, const Knowledge&) = default;
 

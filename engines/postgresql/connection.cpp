@@ -1,5 +1,9 @@
 #include "engines/postgresql/connection.h"
 
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <bit>
 #include <cstring>
@@ -155,12 +159,21 @@ Connection::Connection(std::string node_name, const std::string& url,
     throw Error(ExitCode::unreachable, "node " + node_name_ + ": cannot connect: " + words,
                 login_hint(words), true);
   }
+  line_.descriptor = ::fcntl(PQsocket(handle_), F_DUPFD_CLOEXEC, 0);
   PQsetNoticeProcessor(
       handle_, [](void*, const char*) {}, nullptr);
   configure(lock_timeout);
 }
 
 Connection::~Connection() = default;
+
+Connection::Line::~Line() {
+  if (descriptor >= 0) ::close(descriptor);
+}
+
+void Connection::cut() noexcept {
+  if (line_.descriptor >= 0) ::shutdown(line_.descriptor, SHUT_RDWR);
+}
 
 void Connection::configure(std::chrono::milliseconds lock_timeout) {
   const int version = PQserverVersion(handle_);

@@ -117,6 +117,8 @@ class Connection {
   /// True when the server can be asked no more.
   bool is_broken() const;
   PGconn* handle() const { return handle_; }
+  /// Cuts the line, from any thread: whatever waits for the server fails at once.
+  void cut() noexcept;
   /// The server runs on this machine.
   bool is_local() const;
   /// How the connection was secured, as asked for.
@@ -133,6 +135,15 @@ class Connection {
   std::string node_name_;
   std::unique_ptr<Driver> driver_;
   PGconn* handle_ = nullptr;  // owned by driver_
+  /// The socket of the connection once more: libpq may close its own at any time.
+  struct Line {
+    Line() = default;
+    ~Line();
+    Line(const Line&) = delete;
+    Line& operator=(const Line&) = delete;
+    int descriptor = -1;
+  };
+  Line line_;
   std::map<std::string, std::string> prepared_;
   std::int64_t transaction_ = 0;
 };

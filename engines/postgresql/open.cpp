@@ -60,8 +60,16 @@ std::string default_user() {
 
 std::unique_ptr<Node> open(const OpenRequest& request) {
   auto values = parse(request.url);
+  if (request.connect_timeout.count() > 0) {
+    // A server that vanished without a word is noticed. What the url says counts.
+    values.emplace("connect_timeout", std::to_string(request.connect_timeout.count()));
+    values.emplace("keepalives_idle", "10");
+    values.emplace("keepalives_interval", "5");
+    values.emplace("keepalives_count", "3");
+    values.emplace("tcp_user_timeout", "25000");
+  }
   if (request.role.empty()) {
-    return std::make_unique<PostgresqlNode>(request, request.url, std::string());
+    return std::make_unique<PostgresqlNode>(request, connection_string(values), std::string());
   }
   const std::string session_role = values.contains("user") ? values["user"] : default_user();
   values["user"] = request.role;

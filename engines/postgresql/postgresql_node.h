@@ -109,6 +109,12 @@ class PostgresqlNode final : public Node {
   void record_session(const SessionRecord& record) override;
   std::vector<SessionRecord> sessions(std::int64_t limit) override;
 
+  const Pulse& look() override;
+  void interrupt() noexcept override { connection_.cut(); }
+  std::int64_t join_daemons(const std::string& group) override;
+  bool try_lease(const std::string& job) override;
+  void release_lease(const std::string& job) override;
+
  private:
   friend class KnownApplier;
 
@@ -172,6 +178,9 @@ class PostgresqlNode final : public Node {
   std::map<std::string, Filled> grown_;
   bool fires_triggers_ = false;  // those of applications, in this transaction
   std::int64_t stages_ = 0;
+  std::string looked_at_;  // the snapshot of `pulse_`
+  Pulse pulse_;
+  bool has_joined_ = false;
   bool meets_other_product_ = false;  // rows that come may be written otherwise than ours
 };
 

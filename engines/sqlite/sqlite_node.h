@@ -16,6 +16,7 @@
 #include "engines/sqlite/connection.h"
 #include "engines/sqlite/origins.h"
 #include "engines/sqlite/recent_list.h"
+#include "engines/sqlite/statement.h"
 #include "engines/sqlite/table_statements.h"
 
 namespace tidemark::sqlite {
@@ -109,6 +110,10 @@ class SqliteNode final : public Node {
   void record_session(const SessionRecord& record) override;
   std::vector<SessionRecord> sessions(std::int64_t limit) override;
 
+  const Pulse& look() override;
+  std::vector<std::filesystem::path> watched_files() const override;
+  void interrupt() noexcept override { sqlite3_interrupt(connection_.handle()); }
+
  private:
   friend class KnownApplier;
 
@@ -148,6 +153,9 @@ class SqliteNode final : public Node {
   void flush_recent_lists();
   void forget_transaction() noexcept;
 
+  // Being watched.
+  void list_watched();
+
   Connection connection_;
   Origins origins_;
   std::map<std::int64_t, std::unique_ptr<TableStatements>> statements_;
@@ -159,6 +167,16 @@ class SqliteNode final : public Node {
   };
   std::map<std::int64_t, HeldCounter> held_counters_;  // tables that this transaction writes
   std::vector<std::string>* script_ = nullptr;
+  /// A table under capture as look() asks for it; without a statement its log is gone.
+  struct Watched {
+    std::string name;
+    Statement has_pending;
+  };
+  std::map<std::int64_t, Watched> watched_;  // by the number of the table
+  Statement data_version_;
+  Statement watched_knowledge_;
+  std::int64_t looked_at_ = -1;  // the data version of `pulse_`
+  Pulse pulse_;
   bool write_ahead_log_ = false;
   bool removes_lock_file_ =
       false;  // once the transaction that removed the control tables is committed

@@ -86,11 +86,11 @@ class World::InterruptedNode final : public testing::NodeDecorator {
       : NodeDecorator(std::move(inner)), world_(world), site_(site) {}
 
   void begin_read() override {
-    interrupt();
+    write_in_between();
     NodeDecorator::begin_read();
   }
   void begin_write(Exclusion exclusion) override {
-    interrupt();
+    write_in_between();
     NodeDecorator::begin_write(exclusion);
   }
   void commit() override {
@@ -100,7 +100,7 @@ class World::InterruptedNode final : public testing::NodeDecorator {
   }
 
  private:
-  void interrupt() {
+  void write_in_between() {
     if (world_.disturbed_ == nullptr) return;
     ++world_.transactions_;
     for (const Interruption& interruption : world_.disturbed_->interruptions) {
