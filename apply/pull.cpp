@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <exception>
+#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
@@ -58,9 +59,12 @@ class Pull {
     int collisions = 0;
     for (int attempt = 1;; ++attempt) {
       report_ = {};
+      oldest_us_ = kNoChange;
       try {
-        if (attempt_once(started_at_us, attempt > kHopefulAttempts && !request_.dry_run))
+        if (attempt_once(started_at_us, attempt > kHopefulAttempts && !request_.dry_run)) {
+          note_lag();
           return std::move(report_);
+        }
       } catch (const Collision&) {
         // A dry run's caller holds the transaction that broke.
         if (request_.dry_run || ++collisions == kCollisions) throw;
@@ -342,6 +346,9 @@ class Pull {
       row.revert = reading.must_ask;
       if (!stage.add(row)) return;
       if (!set_back.empty()) set_back.erase(to_row(row.key));  // is compared anyway
+      if (row.version && row.version->changed_at_us > 0) {
+        oldest_us_ = std::min(oldest_us_, row.version->changed_at_us);
+      }
       if (++done % kProgressEvery == 0) progress("read", reading.index, done, total);
     }
     for (const Row& key : set_back) {
@@ -490,6 +497,13 @@ class Pull {
                             .tables = report_.tables});
   }
 
+  /// After the commit: only then the changes can be seen.
+  void note_lag() {
+    if (request_.dry_run || !report_.wrote || oldest_us_ == kNoChange) return;
+    report_.oldest_change_us = oldest_us_;
+    report_.visible_at_us = target_.clock_us();
+  }
+
   /// Conflicts are told with names: those of the two nodes, and what the source knows of nodes that
   /// the target never met.
   void learn_names() {
@@ -525,6 +539,8 @@ class Pull {
   std::vector<bool> own_changes_meanwhile_;
   bool source_locked_ = false;
   std::vector<std::int64_t> received_;  // rows read, table by table
+  static constexpr std::int64_t kNoChange = std::numeric_limits<std::int64_t>::max();
+  std::int64_t oldest_us_ = kNoChange;  // of the changes read
 };
 
 }  // namespace

@@ -61,6 +61,10 @@ struct PullReport {
   std::vector<Waiting> waiting;  // rows in quarantine (at most kKeptWaiting; counts are whole)
   std::map<std::string, std::int64_t> null_keys;
   bool wrote = false;  // the target's transaction changed something
+  /// By the clocks of those who changed rows, the oldest change that was carried, and by the
+  /// target's clock when it could be seen there; both 0 when none was.
+  std::int64_t oldest_change_us = 0;
+  std::int64_t visible_at_us = 0;
   static constexpr std::size_t kKeptConflicts = 1000;
   static constexpr std::size_t kKeptWaiting = 100;
 

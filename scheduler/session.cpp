@@ -72,7 +72,8 @@ PairLocks lock_pair(Node& first, Node& second, const Identity& a, const Identity
   return locks;
 }
 
-void check_clocks(Node& first, Node& second, std::chrono::microseconds max_skew) {
+/// Returns how far the second clock is ahead.
+std::int64_t check_clocks(Node& first, Node& second, std::chrono::microseconds max_skew) {
   const std::int64_t before = first.clock_us();
   const std::int64_t there = second.clock_us();
   const std::int64_t after = first.clock_us();
@@ -80,7 +81,7 @@ void check_clocks(Node& first, Node& second, std::chrono::microseconds max_skew)
   std::int64_t skew = 0;
   if (there < before) skew = there - before;
   if (there > after) skew = there - after;
-  if (std::abs(skew) <= max_skew.count()) return;
+  if (std::abs(skew) <= max_skew.count()) return skew;
   const double seconds = static_cast<double>(std::abs(skew)) / 1e6;
   char text[32];
   std::snprintf(text, sizeof text, "%.1f", seconds);
@@ -245,15 +246,11 @@ class Session {
         [this] { second_identity_ = identity_of(second_); });
     refuse_one_identity(first_, second_, first_identity_, second_identity_);
     const PairLocks locks = lock_pair(first_, second_, first_identity_, second_identity_);
-    check_clocks(first_, second_, job_.max_clock_skew);
+    report_.skew_us = check_clocks(first_, second_, job_.max_clock_skew);
     choose_tables();
     load_states();
     check_restored();
-    if (is_idle()) {
-      report_.finished_at_us = first_.clock_us();
-      log_summary();
-      return std::move(report_);
-    }
+    if (is_idle()) return finished();
     find_empty_tables();
     if (options_.dry_run) {
       rehearse();
@@ -276,13 +273,38 @@ class Session {
       }
       count_null_keys();
     }
+    return finished();
+  }
+
+ private:
+  SessionReport finished() {
+    note_agreement();
     report_.finished_at_us = first_.clock_us();
     log_summary();
     return std::move(report_);
   }
 
- private:
   static bool is_lost(const ActiveTable& table) { return table.health == CaptureHealth::missing; }
+
+  /// What the source of the last pull knew when it was read has reached the target. The target may
+  /// know more by now, of its own or by a third node, which has yet to travel: then it differs from
+  /// what is noted here, and the two are known to have news.
+  void note_agreement() {
+    for (std::size_t i = 0; i < first_tables_.size(); ++i) {
+      const std::string& name = first_tables_[i].table.spec.name;
+      const TableState& first = first_tables_[i].state;
+      const TableState& second = second_tables_[i].state;
+      if (job_.mode == Mode::backup) {
+        const bool is_set_back = second.sequence() <= second.mirrored_sequence;
+        report_.first_knows[name] = first.knowledge.digest();
+        report_.second_knows[name] = second.knowledge.digest() + (is_set_back ? 0 : 1);
+        continue;
+      }
+      const bool first_was_read_last = first_joined_.contains(i);
+      report_.first_knows[name] = report_.second_knows[name] =
+          (first_was_read_last ? first : second).knowledge.digest();
+    }
+  }
 
   /// What changed since the last session is found here, before anything is written to a table.
   void choose_tables() {
@@ -573,6 +595,7 @@ class Session {
     for (std::size_t i = 0; i < first_tables_.size(); ++i) {
       (joiner(i) == compare::Joiner::second ? second_joins : first_joins).push_back(i);
     }
+    first_joined_.insert(first_joins.begin(), first_joins.end());
     pull_to_second(second_joins);
     pull_to_first(all_tables());
     pull_to_second(first_joins);
@@ -641,6 +664,10 @@ class Session {
     std::move(part.conflicts.begin(), part.conflicts.end(), std::back_inserter(sum.conflicts));
     std::move(part.waiting.begin(), part.waiting.end(), std::back_inserter(sum.waiting));
     sum.wrote |= part.wrote;
+    if (part.visible_at_us == 0) return;
+    if (sum.visible_at_us == 0) sum.oldest_change_us = part.oldest_change_us;
+    sum.oldest_change_us = std::min(sum.oldest_change_us, part.oldest_change_us);
+    sum.visible_at_us = part.visible_at_us;
   }
 
   bool wrote() const { return report_.to_second.wrote || report_.to_first.wrote; }
@@ -764,7 +791,8 @@ class Session {
   Identity second_identity_;
   std::vector<CapturedTable> first_tables_;
   std::vector<CapturedTable> second_tables_;
-  std::vector<bool> first_empty_;  // before the session
+  std::set<std::size_t> first_joined_;  // tables
+  std::vector<bool> first_empty_;       // before the session
   std::vector<bool> second_empty_;
   Standing first_stands_;
   Standing second_stands_;
@@ -772,6 +800,18 @@ class Session {
 };
 
 }  // namespace
+
+std::optional<std::int64_t> SessionReport::lag_to_second_us() const {
+  if (to_second.visible_at_us == 0) return std::nullopt;
+  const std::int64_t lag_us = to_second.visible_at_us - to_second.oldest_change_us - skew_us;
+  return std::max<std::int64_t>(lag_us, 0);
+}
+
+std::optional<std::int64_t> SessionReport::lag_to_first_us() const {
+  if (to_first.visible_at_us == 0) return std::nullopt;
+  const std::int64_t lag_us = to_first.visible_at_us - to_first.oldest_change_us + skew_us;
+  return std::max<std::int64_t>(lag_us, 0);
+}
 
 bool SessionReport::quarantined() const {
   return !null_keys.empty() || to_second.total().quarantined > 0 ||

@@ -67,7 +67,16 @@ struct SessionReport {
   std::map<std::string, std::int64_t> null_keys;
   std::int64_t started_at_us = 0;
   std::int64_t finished_at_us = 0;
+  /// The second node's clock is ahead of the first's by this much; 0 when nobody can tell.
+  std::int64_t skew_us = 0;
+  /// By table the Knowledge::digest() that each node has if it has nothing that the other lacks.
+  std::map<std::string, std::uint64_t> first_knows;
+  std::map<std::string, std::uint64_t> second_knows;
 
+  /// How long the oldest change that was carried to the second (first) node took from its commit
+  /// there to its commit here, corrected by the skew of the two clocks; nothing if none was.
+  std::optional<std::int64_t> lag_to_second_us() const;
+  std::optional<std::int64_t> lag_to_first_us() const;
   bool quarantined() const;  // rows wait that cannot be held or addressed
 };
 
