@@ -120,7 +120,7 @@ CommandSpec sync_command() {
           "first with "
           "each other in turn, and goes round once more when that is needed for all to be equal. "
           "Without "
-          "JOB, all jobs in the order of the file.",
+          "JOB, all jobs in the order of the file. A daemon that runs stands aside for as long.",
       .words = words(WordKind::job, "JOB", 0, WordsSpec::kMany),
       .options = {dry_run("tell what would be done, change nothing"),
                   flag("exit-code", "end with 4 while conflicts are open"),
@@ -132,15 +132,82 @@ CommandSpec sync_command() {
   };
 }
 
+CommandSpec run_command() {
+  return {
+      .name = "run",
+      .summary = "run all jobs by their schedules, until told to end",
+      .description =
+          "The daemon: begins sessions as schedules and changes on the nodes ask for, watches the "
+          "nodes, serves metrics, tells alerts. One runs for a configuration. SIGTERM ends it at "
+          "the next safe point, SIGHUP makes it read the configuration anew; one with a mistake is "
+          "refused and the old one stays. Runs in the foreground, under systemd (Type=notify) or "
+          "anything else.",
+      .words = {},
+      .options = {},
+      .examples = {{"tidemark run", "the jobs of ./tidemark.toml"},
+                   {"tidemark run --config /etc/tidemark/tidemark.toml", "as a service does"}},
+      .run = run_daemon,
+      .subcommands = {},
+  };
+}
+
+CommandSpec pause_command() {
+  return {
+      .name = "pause",
+      .summary = "let the daemon begin no sessions of jobs",
+      .description =
+          "Ends when no session of the jobs is at work any more. Jobs stay paused when the daemon "
+          "is started anew. Sessions by hand (sync, kick) work as ever. Without JOB, all jobs.",
+      .words = words(WordKind::job, "JOB", 0, WordsSpec::kMany),
+      .options = {},
+      .examples = {{"tidemark pause branch1", "before work on that node"}},
+      .run = run_pause,
+      .subcommands = {},
+  };
+}
+
+CommandSpec resume_command() {
+  return {
+      .name = "resume",
+      .summary = "let the daemon go on with paused jobs",
+      .description = "What was missed meanwhile happens once. Without JOB, all jobs.",
+      .words = words(WordKind::job, "JOB", 0, WordsSpec::kMany),
+      .options = {},
+      .examples = {{"tidemark resume branch1", "the job runs again"}},
+      .run = run_resume,
+      .subcommands = {},
+  };
+}
+
+CommandSpec kick_command() {
+  return {
+      .name = "kick",
+      .summary = "let the daemon run jobs now, without waiting for them",
+      .description =
+          "The jobs run as soon as there is room, whatever their schedules, windows and pauses "
+          "between retries say. Where no daemon runs this is the same as sync. Without JOB, all "
+          "jobs.",
+      .words = words(WordKind::job, "JOB", 0, WordsSpec::kMany),
+      .options = {},
+      .examples = {{"tidemark kick nightly", "tonight's run now"}},
+      .run = run_kick,
+      .subcommands = {},
+  };
+}
+
 CommandSpec status_command() {
   return {
       .name = "status",
       .summary = "nodes, pending changes, lag, last sessions, open conflicts",
       .description =
-          "Shows how every node stands and what waits to be carried between the nodes of each job.",
+          "Shows how every node stands and what waits to be carried between the nodes of each job; "
+          "where a daemon runs, also what it does and the lag that it measured: from the commit of "
+          "a "
+          "change on one node to its commit on the other.",
       .words = {},
-      .options = {},
-      .examples = {{"tidemark status --json", "the same for a program"}},
+      .options = {flag("watch", "show it again every two seconds, until ctrl-C")},
+      .examples = {{"tidemark status --json", "the same for a program"},
+                   {"tidemark status --watch", "see it live"}},
       .run = run_status,
       .subcommands = {},
   };
@@ -383,9 +450,10 @@ const std::vector<OptionSpec>& global_options() {
 
 const std::vector<CommandSpec>& commands() {
   static const std::vector<CommandSpec> kCommands = {
-      init_command(),   check_command(),      activate_command(), deactivate_command(),
-      sync_command(),   status_command(),     sessions_command(), conflicts_command(),
-      forget_command(), quarantine_command(), verify_command(),   version_command(),
+      init_command(),       check_command(),  activate_command(), deactivate_command(),
+      sync_command(),       run_command(),    pause_command(),    resume_command(),
+      kick_command(),       status_command(), sessions_command(), conflicts_command(),
+      quarantine_command(), forget_command(), verify_command(),   version_command(),
       help_command(),
   };
   return kCommands;

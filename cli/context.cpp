@@ -1,7 +1,5 @@
 #include "cli/context.h"
 
-#include "engines/translating_node.h"
-
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -14,7 +12,7 @@
 #include "cli/colour.h"
 #include "cli/interrupt.h"
 #include "cli/text.h"
-#include "engines/registry.h"
+#include "scheduler/open_nodes.h"
 #include "scheduler/side_by_side.h"
 
 namespace tidemark::cli {
@@ -95,15 +93,10 @@ void Context::open_as(OpenNode& open, const scheduler::NodeConfig& node, const s
   if (enough || open.failure) return;
   open.node.reset();
   try {
-    open.node = open_node({.node_name = name,
-                           .url = node.url,
-                           .directory = config_->directory,
-                           .lock_timeout = config_->lock_timeout,
-                           .read_only = access == Access::read_only,
-                           .role = access == Access::owner ? node.owner : ""});
-    if (!node.names.empty()) {
-      open.node = std::make_unique<TranslatingNode>(std::move(open.node), node.names);
-    }
+    open.node = scheduler::open_configured(*config_, node,
+                                           {.read_only = access == Access::read_only,
+                                            .connect_timeout = config_->daemon.connect_timeout,
+                                            .role = access == Access::owner ? node.owner : ""});
   } catch (const Error& error) {
     open.failure = error;
     return;

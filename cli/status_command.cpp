@@ -1,7 +1,11 @@
+#include <unistd.h>
+
 #include <algorithm>
 #include <chrono>
+#include <cstdio>
 #include <map>
 #include <optional>
+#include <thread>
 
 #include "cli/commands.h"
 #include "cli/conflict_book.h"
@@ -11,6 +15,7 @@
 #include "cli/session_text.h"
 #include "cli/text.h"
 #include "cli/time_text.h"
+#include "scheduler/control_socket.h"
 #include "scheduler/key_ranges.h"
 
 namespace tidemark::cli {
@@ -274,9 +279,84 @@ std::string pairs_text(const std::vector<PairStatus>& pairs, std::int64_t now) {
   return table.render();
 }
 
-}  // namespace
+/// What the daemon of this configuration says of itself; null where none runs.
+Json ask_daemon(Context& context) {
+  try {
+    const auto daemon = scheduler::ControlClient::connect(context.config().daemon.socket);
+    if (daemon == nullptr) return nullptr;
+    Json status = daemon->ask({{"do", "status"}}, throw_if_interrupted);
+    status.erase("ok");
+    return status;
+  } catch (const Error& error) {
+    if (error.code() == ExitCode::interrupted) throw;
+    context.warn(error.what());
+    return nullptr;
+  }
+}
 
-int run_status(Context& context) {
+/// Every number named ..._us that is a time of day becomes ..._at.
+Json daemon_json(const Json& daemon) {
+  if (daemon.is_null()) return nullptr;
+  Json shown = daemon;
+  const auto to_time = [](Json& object, const std::string& from, const std::string& to) {
+    if (!object.contains(from)) return;
+    object[to] = object[from].is_null() ? Json(nullptr) : time_json(object[from]);
+    object.erase(from);
+  };
+  to_time(shown, "since_us", "since");
+  for (Json& job : shown["jobs"]) {
+    to_time(job, "next_us", "next_at");
+    for (Json& pair : job["pairs"]) {
+      to_time(pair, "last_session_us", "last_session_at");
+      to_time(pair, "last_success_us", "last_success_at");
+      to_time(pair, "next_try_us", "next_try_at");
+    }
+  }
+  return shown;
+}
+
+std::string lag_text(const Json& lags) {
+  if (lags.is_null()) return "";
+  return duration_text(lags["p50_us"]) + " / " + duration_text(lags["p99_us"]);
+}
+
+std::string daemon_text(const Json& daemon, std::int64_t now) {
+  if (daemon.is_null()) return "no daemon runs\n";
+  std::string text = "daemon: process " + std::to_string(daemon["pid"].get<int>()) + ", since " +
+                     short_time(daemon["since_us"]) + "\n\n";
+  TextTable table({{"job"},
+                   {"nodes"},
+                   {"schedule"},
+                   {"state"},
+                   {"lag to second, p50 / p99"},
+                   {"to first"},
+                   {"next"}});
+  for (const Json& job : daemon["jobs"]) {
+    for (const Json& pair : job["pairs"]) {
+      std::string next = job["next_us"].is_null() ? "" : relative_time(job["next_us"], now);
+      if (pair.contains("next_try_us")) next = relative_time(pair["next_try_us"], now);
+      table.add({job["job"],
+                 pair["first"].get<std::string>() + ", " + pair["second"].get<std::string>(),
+                 job["schedule"], pair.contains("error") ? "failing" : job["state"],
+                 lag_text(pair["lag_to_second"]), lag_text(pair["lag_to_first"]), next});
+    }
+  }
+  text += table.render();
+  for (const Json& job : daemon["jobs"]) {
+    for (const Json& pair : job["pairs"]) {
+      if (!pair.contains("error")) continue;
+      text +=
+          printable(job["job"].get<std::string>() + ": " + pair["error"].get<std::string>()) + "\n";
+    }
+  }
+  return text;
+}
+
+constexpr std::chrono::seconds kWatchInterval(2);
+/// Clears the terminal and goes to its first line.
+constexpr char kClear[] = "\x1b[H\x1b[2J\x1b[3J";
+
+int show_status(Context& context) {
   std::vector<NodeStatus> nodes;
   std::map<std::string, std::size_t> places;
   std::vector<ExitCode> failures;
@@ -306,11 +386,14 @@ int run_status(Context& context) {
   for (const NodeStatus& node : nodes) node_list.push_back(node_json(node));
   Json pair_list = Json::array();
   for (const PairStatus& pair : pairs) pair_list.push_back(pair_json(pair));
+  const Json daemon = ask_daemon(context);
   const std::int64_t now = now_us();
-  context.output().document(
-      "status",
-      {{"at", rfc3339(now)}, {"nodes", std::move(node_list)}, {"pairs", std::move(pair_list)}});
-  context.output().text(nodes_text(nodes, now) + "\n" + pairs_text(pairs, now));
+  context.output().document("status", {{"at", rfc3339(now)},
+                                       {"nodes", std::move(node_list)},
+                                       {"pairs", std::move(pair_list)},
+                                       {"daemon", daemon_json(daemon)}});
+  context.output().text(nodes_text(nodes, now) + "\n" + pairs_text(pairs, now) + "\n" +
+                        daemon_text(daemon, now));
   for (const NodeStatus& node : nodes) {
     if (node.failure && !context.output().json()) {
       print_error(Error(node.failure->code(), "node " + node.name + ": " + node.failure->what(),
@@ -344,6 +427,25 @@ int run_status(Context& context) {
     }
   }
   return summed_exit_code(failures, nodes.size());
+}
+
+}  // namespace
+
+int run_status(Context& context) {
+  if (!context.line().has("watch")) return show_status(context);
+  const bool clears = ::isatty(STDOUT_FILENO) == 1;
+  for (;;) {
+    if (clears) context.output().text(kClear);
+    show_status(context);
+    std::fflush(stdout);
+    // A node that could not be reached may be there the next time.
+    for (const std::string& name : nodes_in_jobs(context.config())) context.close(name);
+    const auto until = std::chrono::steady_clock::now() + kWatchInterval;
+    while (std::chrono::steady_clock::now() < until) {
+      if (interrupted()) return 0;
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    }
+  }
 }
 
 }  // namespace tidemark::cli

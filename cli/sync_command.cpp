@@ -1,12 +1,16 @@
 #include <algorithm>
+#include <memory>
 #include <set>
 #include <utility>
+
+#include <spdlog/spdlog.h>
 
 #include "cli/commands.h"
 #include "cli/context.h"
 #include "cli/interrupt.h"
 #include "cli/session_text.h"
 #include "cli/text.h"
+#include "scheduler/control_socket.h"
 #include "scheduler/session.h"
 
 namespace tidemark::cli {
@@ -26,6 +30,7 @@ class Sync {
         several_(context.jobs().size() > 1) {}
 
   int run() {
+    hold_daemon();
     for (const JobConfig* job : context_.jobs()) {
       run_job(*job);
       several_ = true;
@@ -34,6 +39,22 @@ class Sync {
   }
 
  private:
+  /// A daemon begins no session of these jobs until this process ends, and has none at work.
+  void hold_daemon() {
+    daemon_ = scheduler::ControlClient::connect(context_.config().daemon.socket);
+    if (daemon_ == nullptr) return;
+    scheduler::ControlJson names = scheduler::ControlJson::array();
+    for (const JobConfig* job : context_.jobs()) names.push_back(job->name);
+    try {
+      daemon_->ask({{"do", "hold"}, {"jobs", names}}, throw_if_interrupted);
+    } catch (const Error& error) {
+      if (error.code() == ExitCode::interrupted) throw;
+      // It has read another configuration, or went away; the locks of the pairs are what counts.
+      context_.log()->debug("the daemon was not asked to wait: {}", error.what());
+      daemon_.reset();
+    }
+  }
+
   /// Pairs the first node with each other in turn. What a later pair brought to the first node has
   /// yet to reach the nodes before it, so those pairs meet once more.
   void run_job(const JobConfig& job) {
@@ -182,6 +203,7 @@ class Sync {
   }
 
   Context& context_;
+  std::unique_ptr<scheduler::ControlClient> daemon_;
   const bool dry_run_;
   bool again_ = false;  // the nodes of a pair meet for the second time
   bool several_;        // jobs, so that one failure does not end the command

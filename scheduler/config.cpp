@@ -29,12 +29,19 @@ namespace {
 
 constexpr std::uintmax_t kMaxFileBytes = 4 << 20;
 
-const std::vector<std::string> kTopKeys = {
-    "conflict_retention", "job", "lock_timeout", "node", "time_zone", "tombstone_retention"};
+const std::vector<std::string> kTopKeys = {"alert",     "conflict_retention", "daemon",
+                                           "job",       "lock_timeout",       "node",
+                                           "time_zone", "tombstone_retention"};
+const std::vector<std::string> kDaemonKeys = {"connect_timeout", "log_file", "log_format",
+                                              "log_level",       "metrics",  "parallel",
+                                              "silence_timeout", "socket",   "state"};
+const std::vector<std::string> kAlertKeys = {"conflicts", "exec", "no_success_for", "quarantine"};
+const std::vector<std::string> kLogLevels = {"debug", "info", "warning", "error"};
+const std::vector<std::string> kLogFormats = {"text", "json"};
 const std::vector<std::string> kNodeKeys = {"names", "owner", "url"};
 const std::vector<std::string> kJobKeys = {
-    "conflict", "exclude",  "exclude_windows", "max_clock_skew", "max_deletes", "mode",
-    "nodes",    "schedule", "table",           "tables",         "time_zone"};
+    "alert", "conflict", "exclude",  "exclude_windows", "max_clock_skew", "max_deletes",
+    "mode",  "nodes",    "schedule", "table",           "tables",         "time_zone"};
 const std::vector<std::string> kTableKeys = {"conflict", "fire_triggers", "keys", "range_size"};
 const std::vector<std::string> kKeys = {"ranges", "plain"};
 const std::vector<std::string> kModes = {"two-way", "backup"};
@@ -189,6 +196,10 @@ class Reader {
         }
       } else if (key.str() == "time_zone") {
         zone_ = read_time_zone(value);
+      } else if (key.str() == "daemon") {
+        read_daemon(key, value);
+      } else if (key.str() == "alert") {
+        config_.daemon.alert = read_alert(value, "alert");
       } else if (key.str() == "tombstone_retention") {
         if (const auto days = read_days(value, "tombstone_retention")) {
           config_.tombstone_retention = *days;
@@ -199,6 +210,7 @@ class Reader {
         unknown_key(key, kTopKeys, "at the top of the file");
       }
     }
+    name_daemon_files();
     mistakes_.throw_first();
     const auto by_line = [](const auto& a, const auto& b) { return a.line < b.line; };
     std::sort(config_.nodes.begin(), config_.nodes.end(), by_line);
@@ -425,6 +437,8 @@ class Reader {
         read_max_deletes(value, job);
       } else if (word == "max_clock_skew") {
         if (const auto skew = read_duration(value, "max_clock_skew")) job.max_clock_skew = *skew;
+      } else if (word == "alert") {
+        job.alert = read_alert(value, section + " alert");
       } else if (word == "table") {
         read_table_settings(value, job);
       } else {
@@ -437,6 +451,174 @@ class Reader {
     }
     nodes_lines_[job.name] = nodes_line.value_or(job.line);
     config_.jobs.push_back(std::move(job));
+  }
+
+  // --- The daemon
+  // -----------------------------------------------------------------------------------------
+  void read_daemon(const toml::key& name, const toml::node& section) {
+    const toml::table* table = section.as_table();
+    if (table == nullptr) {
+      mistakes_.add(line_of(name), "daemon must be a table, not " + type_name(section),
+                    "write a section [daemon] with its keys below");
+      return;
+    }
+    DaemonConfig& daemon = config_.daemon;
+    for (const auto& [key, value] : *table) {
+      const std::string_view word = key.str();
+      if (word == "parallel") {
+        constexpr std::int64_t kMost = 256;
+        if (const auto number = read_number(value, "parallel", 1, kMost)) {
+          daemon.parallel = static_cast<std::size_t>(*number);
+        }
+      } else if (word == "socket") {
+        read_path(value, "socket", "/run/tidemark/socket", daemon.socket);
+      } else if (word == "state") {
+        read_path(value, "state", "/var/lib/tidemark/state", daemon.state);
+      } else if (word == "log_file") {
+        read_path(value, "log_file", "/var/log/tidemark.log", daemon.log_file);
+      } else if (word == "connect_timeout") {
+        if (const auto time = read_duration(value, "connect_timeout")) {
+          daemon.connect_timeout = std::chrono::ceil<std::chrono::seconds>(*time);
+          if (daemon.connect_timeout < std::chrono::seconds(2)) {
+            mistakes_.add(line_of(value), "connect_timeout is shorter than two seconds",
+                          "write for instance connect_timeout = \"10s\"");
+          }
+        }
+      } else if (word == "silence_timeout") {
+        if (const auto time = read_duration(value, "silence_timeout")) {
+          daemon.silence_timeout = *time;
+          if (*time < std::chrono::seconds(5)) {
+            mistakes_.add(line_of(value), "silence_timeout is shorter than five seconds",
+                          "write for instance silence_timeout = \"5m\"");
+          }
+        }
+      } else if (word == "metrics") {
+        read_metrics(value);
+      } else if (word == "log_level") {
+        read_choice(value, "log_level", kLogLevels, daemon.log_level);
+      } else if (word == "log_format") {
+        std::string format;
+        read_choice(value, "log_format", kLogFormats, format);
+        daemon.log_format = format == "json" ? LogFormat::json : LogFormat::text;
+      } else {
+        unknown_key(key, kDaemonKeys, "in [daemon]");
+      }
+    }
+  }
+
+  void name_daemon_files() {
+    const auto beside = [this](std::filesystem::path& path, const char* suffix) {
+      if (path.empty()) path = config_.file.filename().string() + suffix;
+      path = (config_.directory / path).lexically_normal();
+    };
+    beside(config_.daemon.socket, ".socket");
+    beside(config_.daemon.state, ".state");
+    if (!config_.daemon.log_file.empty()) beside(config_.daemon.log_file, "");
+  }
+
+  std::optional<std::int64_t> read_number(const toml::node& value, const std::string& key,
+                                          std::int64_t least, std::int64_t most) {
+    const auto number = value.value_exact<std::int64_t>();
+    if (!number) {
+      wrong_type(value, key, "a whole number", key + " = " + std::to_string(least));
+      return std::nullopt;
+    }
+    if (*number >= least && *number <= most) return number;
+    mistakes_.add(line_of(value), key + " cannot be " + std::to_string(*number),
+                  "write a number from " + std::to_string(least) + " to " + std::to_string(most));
+    return std::nullopt;
+  }
+
+  void read_path(const toml::node& value, const std::string& key, const std::string& example,
+                 std::filesystem::path& path) {
+    const auto text = read_string(value, key, example);
+    if (!text) return;
+    if (text->empty() || text->find('\0') != std::string::npos) {
+      mistakes_.add(line_of(value), key + " names no file",
+                    "write for instance " + key + " = " + in_quotes(example));
+      return;
+    }
+    path = *text;
+  }
+
+  void read_choice(const toml::node& value, const std::string& key,
+                   const std::vector<std::string>& choices, std::string& chosen) {
+    const auto text = read_string(value, key, choices.front());
+    if (!text) return;
+    if (std::find(choices.begin(), choices.end(), *text) == choices.end()) {
+      mistakes_.add(line_of(value), key + " cannot be " + in_quotes(*text),
+                    suggestion(*text, choices, "choices"));
+      return;
+    }
+    chosen = *text;
+  }
+
+  /// Whoever may ask sees names of jobs and nodes and no password is asked for, so only programs of
+  /// this machine may.
+  void read_metrics(const toml::node& value) {
+    const auto text = read_string(value, "metrics", "127.0.0.1:9464");
+    if (!text) return;
+    const std::size_t colon = text->rfind(':');
+    int port = 0;
+    const char* const end = text->data() + text->size();
+    const bool is_number = colon != std::string::npos &&
+                           std::from_chars(text->data() + colon + 1, end, port).ptr == end &&
+                           colon + 1 < text->size();
+    constexpr int kLastPort = 65535;
+    if (!is_number || port < 1 || port > kLastPort) {
+      mistakes_.add(line_of(value), "metrics has no port: " + in_quotes(*text),
+                    "write metrics = \"127.0.0.1:9464\"");
+      return;
+    }
+    std::string address = text->substr(0, colon);
+    if (address == "[::1]") address = "::1";
+    if (!address.starts_with("127.") && address != "::1" && address != "localhost") {
+      mistakes_.add(line_of(value),
+                    "metrics must be on a loopback address, not on " + in_quotes(address),
+                    "write metrics = \"127.0.0.1:" + std::to_string(port) +
+                        "\", and let a proxy that asks for a password serve other machines");
+      return;
+    }
+    config_.daemon.metrics_address = address;
+    config_.daemon.metrics_port = port;
+  }
+
+  std::optional<AlertConfig> read_alert(const toml::node& section, const std::string& where) {
+    const toml::table* table = section.as_table();
+    if (table == nullptr) {
+      wrong_type(section, where, "a table",
+                 "alert = { no_success_for = \"10m\", exec = \"mail -s tidemark root\" }");
+      return std::nullopt;
+    }
+    constexpr std::int64_t kMost = 1'000'000'000;
+    AlertConfig alert;
+    for (const auto& [key, value] : *table) {
+      const std::string_view word = key.str();
+      if (word == "no_success_for") {
+        alert.no_success_for = read_duration(value, "no_success_for");
+        if (alert.no_success_for && *alert.no_success_for < std::chrono::seconds(1)) {
+          mistakes_.add(line_of(value), "no_success_for is shorter than a second",
+                        "write for instance no_success_for = \"10m\"");
+        }
+      } else if (word == "conflicts") {
+        alert.conflicts = read_number(value, "conflicts", 1, kMost);
+      } else if (word == "quarantine") {
+        alert.quarantine = read_number(value, "quarantine", 1, kMost);
+      } else if (word == "exec") {
+        alert.exec = read_string(value, "exec", "mail -s tidemark root").value_or("");
+      } else {
+        unknown_key(key, kAlertKeys, "in " + where);
+      }
+    }
+    if (alert.exec.empty()) {
+      mistakes_.add(line_of(section), where + " has no exec: nobody would be told",
+                    "add the command to run: exec = \"mail -s tidemark root\"");
+    }
+    if (!alert.no_success_for && !alert.conflicts && !alert.quarantine) {
+      mistakes_.add(line_of(section), where + " waits for nothing",
+                    "add no_success_for = \"10m\", conflicts = 1 or quarantine = 1");
+    }
+    return alert;
   }
 
   void read_mode(const toml::node& value, JobConfig& job) {

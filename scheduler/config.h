@@ -12,6 +12,7 @@
 #include "apply/pull.h"
 #include "model/change.h"
 #include "model/name_map.h"
+#include "scheduler/daemon_config.h"
 #include "scheduler/schedule.h"
 
 namespace tidemark::scheduler {
@@ -48,6 +49,7 @@ struct JobConfig {
   std::vector<TableConfig> table_settings;  // the last match counts
   apply::DeleteLimit max_deletes{.rows = std::nullopt, .share = 0.2};
   std::chrono::microseconds max_clock_skew = std::chrono::seconds(5);
+  std::optional<AlertConfig> alert;
   int line = 0;
 
   /// Listed by its own name, not by a glob.
@@ -74,6 +76,7 @@ struct Config {
   std::chrono::days tombstone_retention{30};
   /// How long conflicts that are not open are kept; nothing: for ever.
   std::optional<std::chrono::days> conflict_retention{365};
+  DaemonConfig daemon;
 
   const NodeConfig& node(const std::string& name) const;  // throws Error usage, lists what there is
   const JobConfig& job(const std::string& name) const;    // same

@@ -144,7 +144,7 @@ case("init: no permission", ["init", "--config", "x.toml"], 1, "cannot write x.t
 case("no command", [], 2, "no command is given")
 case("empty command", [""], 2, "there is no command")
 case("misspelled command", ["synch"], 2, 'no command "synch"', hint='did you mean "sync"')
-case("command of a later release", ["run"], 2, 'no command "run"')
+case("command of a later release", ["export"], 2, 'no command "export"')
 case("unknown option", ["sync", "--force"], 2, "sync has no option --force")
 case("misspelled option", ["sync", "--dryrun"], 2, "has no option --dryrun", hint="did you mean --dry-run")
 case("prefix of an option", ["sync", "--dry"], 2, "has no option --dry")

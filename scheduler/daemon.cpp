@@ -1,0 +1,853 @@
+#include "scheduler/daemon.h"
+
+#include <malloc.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <ctime>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <random>
+#include <set>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include <spdlog/spdlog.h>
+
+#include "engines/registry.h"
+#include "model/error.h"
+#include "scheduler/alerts.h"
+#include "scheduler/config.h"
+#include "scheduler/control_socket.h"
+#include "scheduler/daemon_files.h"
+#include "scheduler/daemon_log.h"
+#include "scheduler/daemon_metrics.h"
+#include "scheduler/mailbox.h"
+#include "scheduler/node_pool.h"
+#include "scheduler/planner.h"
+#include "scheduler/service_manager.h"
+#include "scheduler/session_workers.h"
+#include "scheduler/watcher.h"
+
+namespace tidemark::scheduler {
+namespace {
+
+using Event = std::variant<WatchEvent, SessionEnded>;
+
+/// Alerts, silent sessions and unused connections are looked after this often.
+constexpr std::int64_t kTickUs = 1'000'000;
+/// Told to end, sessions have so long to come to a safe point before they are cut off, and the
+/// process so long to put everything away.
+constexpr std::int64_t kStopUs = 600'000;
+constexpr std::int64_t kEndUs = 900'000;
+/// A new configuration waits so long for sessions to end by themselves.
+constexpr std::int64_t kReloadPatienceUs = 5'000'000;
+constexpr std::size_t kKeptLags = 1000;
+
+Moment now_is() {
+  using std::chrono::duration_cast;
+  using std::chrono::microseconds;
+  return {
+      .day_us =
+          duration_cast<microseconds>(std::chrono::system_clock::now().time_since_epoch()).count(),
+      .steady_us =
+          duration_cast<microseconds>(std::chrono::steady_clock::now().time_since_epoch()).count()};
+}
+
+std::string utc(std::int64_t time_us) {
+  const std::time_t seconds = time_us / 1'000'000;
+  struct tm parts {};
+  ::gmtime_r(&seconds, &parts);
+  std::array<char, 32> text{};
+  std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &parts);
+  return text.data();
+}
+
+std::string seconds_text(std::int64_t us) {
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), "%.3g s", static_cast<double>(us) / 1e6);
+  return text.data();
+}
+
+Timing timing_of(const Schedule& schedule) {
+  const auto time = [](std::int64_t us) { return Time(std::chrono::microseconds(us)); };
+  const auto number = [](Time at) { return at.time_since_epoch().count(); };
+  Timing timing;
+  timing.continuous = schedule.kind == ScheduleKind::continuous;
+  timing.at_start = timing.continuous || schedule.kind == ScheduleKind::every;
+  if (schedule.kind == ScheduleKind::every || schedule.kind == ScheduleKind::cron) {
+    timing.next = [&schedule, time, number](std::int64_t after_us) -> std::optional<std::int64_t> {
+      const auto next = next_after(schedule, time(after_us));
+      if (!next) return std::nullopt;
+      return number(*next);
+    };
+  }
+  if (!schedule.windows.empty()) {
+    timing.excluded_until = [&schedule, time,
+                             number](std::int64_t now_us) -> std::optional<std::int64_t> {
+      const Time allowed = schedule.windows.next_allowed(time(now_us), schedule.zone);
+      if (allowed <= time(now_us)) return std::nullopt;
+      return number(allowed);
+    };
+  }
+  return timing;
+}
+
+/// How one pair stands, for `status`.
+struct PairRecord {
+  std::int64_t last_session_us = 0;
+  std::int64_t last_success_us = 0;
+  std::string last_error;
+  std::string last_hint;
+  std::int64_t next_try_us = 0;
+  std::string told;  // problems and warnings that are in the log already
+  std::int64_t waiting = 0;
+  std::deque<std::int64_t> lags_to_second, lags_to_first;  // the newest last
+};
+
+/// All that belongs to one reading of the configuration. Watchers and sessions end first.
+struct Works {
+  Works(Config read, const std::shared_ptr<spdlog::logger>& log, Mailbox<Event>& mailbox)
+      : config(std::move(read)),
+        pool(config,
+             {.connect_timeout = config.daemon.connect_timeout, .kept = config.daemon.parallel}),
+        planner(jobs_of(config), exclusive(config), {.parallel = config.daemon.parallel}, now_is()),
+        records(planner.pairs().size()),
+        workers(config, pool, nullptr,
+                [&mailbox](SessionEnded ended) { mailbox.put(std::move(ended)); }),
+        watcher(config, watch_plan(config),
+                [&mailbox](WatchEvent event) { mailbox.put(std::move(event)); }) {
+    for (std::size_t job = 0; job < planner.jobs().size(); ++job) {
+      if (is_shared(config.node(config.jobs[job].nodes.front()).url)) planner.lease(job, false);
+    }
+    log->debug("{} jobs, {} pairs", config.jobs.size(), planner.pairs().size());
+  }
+
+  static std::vector<Planner::Job> jobs_of(const Config& config) {
+    std::vector<Planner::Job> jobs;
+    for (const JobConfig& job : config.jobs) {
+      jobs.push_back({.config = &job, .timing = timing_of(job.schedule)});
+    }
+    return jobs;
+  }
+
+  static std::set<std::string> exclusive(const Config& config) {
+    std::set<std::string> nodes;
+    for (const NodeConfig& node : config.nodes) {
+      if (!is_shared(node.url)) nodes.insert(node.name);
+    }
+    return nodes;
+  }
+
+  static Watcher::Plan watch_plan(const Config& config) {
+    Watcher::Plan plan;
+    plan.connect_timeout = config.daemon.connect_timeout;
+    for (const JobConfig& job : config.jobs) {
+      if (job.schedule.kind == ScheduleKind::continuous) {
+        plan.nodes.insert(job.nodes.begin(), job.nodes.end());
+      }
+      const std::string& hub = job.nodes.front();
+      if (is_shared(config.node(hub).url)) plan.leases[hub].insert(job.name);
+    }
+    return plan;
+  }
+
+  std::size_t job(const std::string& name) const {
+    config.job(name);  // throws with what there is
+    std::size_t index = 0;
+    while (config.jobs[index].name != name) ++index;
+    return index;
+  }
+
+  const Config config;
+  NodePool pool;
+  Planner planner;
+  std::vector<PairRecord> records;
+  std::map<std::string, std::string> unwatched;  // node -> why
+  SessionWorkers workers;
+  Watcher watcher;
+};
+
+class Daemon {
+ public:
+  explicit Daemon(const DaemonOptions& options)
+      : options_(options), began_(now_is()), random_(std::random_device{}()) {
+    Config config = read_config(options.config_file);
+    log_ = make_daemon_log(config.daemon, options.verbose);
+    settings_ = config.daemon;
+    lock_ = std::make_unique<DaemonLock>(settings_.state, began_.day_us);
+    state_ = load_daemon_state(settings_.state);
+    save_daemon_state(settings_.state, state_);  // where nothing can be kept nothing begins
+    alerts_ = AlertBook(state_.alerts);
+    if (!settings_.metrics_address.empty()) {
+      metrics_server_ = std::make_unique<MetricsServer>(
+          settings_.metrics_address, settings_.metrics_port, [this] { return metrics_.text(); });
+    }
+    control_ = std::make_unique<ControlServer>(
+        settings_.socket,
+        [this](ControlServer::Client client, const ControlJson& request) {
+          return handle(client, request);
+        },
+        [this](ControlServer::Client client) { gone(client); });
+    set_up(std::move(config));
+  }
+
+  int run(int signals) {
+    const std::shared_ptr<Works>& works = works_;
+    log_->info("daemon of {} began: process {}, {} jobs, {} sessions at a time",
+               options_.config_file.string(), ::getpid(), works->config.jobs.size(),
+               works->config.daemon.parallel);
+    manager_.notify("READY=1\nSTATUS=" + std::to_string(works->config.jobs.size()) + " jobs");
+    while (!ended()) turn(signals);
+    log_->info("daemon of {} ended", options_.config_file.string());
+    log_->flush();
+    save_state();
+    return 0;
+  }
+
+  /// Threads that hang in a system call would keep the process from ending.
+  bool leaves_threads() const { return works_->workers.running() > 0 || cut_; }
+  void put_away() {
+    control_.reset();
+    runner_.reap();
+  }
+
+ private:
+  // --- The loop
+  void turn(int signals) {
+    const Moment now = now_is();
+    std::int64_t wake_us = std::min(next_tick_us_, now.steady_us + kTickUs);
+    if (!stopping() && !reloading_) {
+      const Planner::Decision decision = works_->planner.decide(now);
+      for (const Planner::PairId id : decision.begin) begin(id);
+      if (decision.wake_us) wake_us = std::min(wake_us, *decision.wake_us);
+    } else {
+      wake_us = std::min(wake_us, now.steady_us + 50'000);
+    }
+    std::vector<struct pollfd> waits = {
+        {.fd = signals, .events = POLLIN, .revents = 0},
+        {.fd = mailbox_.descriptor(), .events = POLLIN, .revents = 0}};
+    control_->add_descriptors(waits);
+    const std::int64_t wait_us = std::max<std::int64_t>(wake_us - now.steady_us, 0);
+    const struct timespec timeout = {.tv_sec = wait_us / 1'000'000,
+                                     .tv_nsec = wait_us % 1'000'000 * 1000};
+    ::ppoll(waits.data(), waits.size(), &timeout, nullptr);
+    if (waits[0].revents != 0) take_signals(signals);
+    if (waits[1].revents != 0) {
+      for (Event& event : mailbox_.take()) {
+        std::visit([this](auto& what) { happened(what); }, event);
+      }
+    }
+    control_->serve(waits);
+    answer_waiting();
+    if (now_is().steady_us >= next_tick_us_) tick();
+    if (reloading_) go_on_reloading();
+    if (stopping()) go_on_stopping();
+  }
+
+  void begin(Planner::PairId id) {
+    const Planner::Pair& pair = works_->planner.pairs()[id];
+    works_->workers.begin(id, works_->config.jobs[pair.job], pair.first, pair.second);
+  }
+
+  // --- Signals
+  void take_signals(int signals) {
+    struct signalfd_siginfo info {};
+    while (::read(signals, &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
+      if (info.ssi_signo == SIGHUP) {
+        reload();
+      } else if (!stopping()) {
+        log_->info("told to end, {} sessions are at work", works_->workers.running());
+        manager_.notify("STOPPING=1");
+        stopping_since_us_ = now_is().steady_us;
+        works_->workers.stop_all();
+      } else {
+        works_->workers.cut_all();
+      }
+    }
+  }
+
+  bool stopping() const { return stopping_since_us_.has_value(); }
+
+  void go_on_stopping() {
+    const std::int64_t since_us = now_is().steady_us - *stopping_since_us_;
+    if (since_us < kStopUs) return;
+    cut_ = true;
+    works_->workers.cut_all();
+  }
+
+  bool ended() const {
+    if (!stopping()) return false;
+    return works_->workers.running() == 0 || now_is().steady_us - *stopping_since_us_ > kEndUs;
+  }
+
+  // --- Configuration
+  void reload() {
+    if (stopping()) return;
+    try {
+      next_config_ = read_config(options_.config_file);
+      next_log_ = make_daemon_log(next_config_->daemon, options_.verbose);
+    } catch (const Error& error) {
+      next_config_.reset();
+      log_->error("the new configuration is refused, the old one stays: {} (hint: {})",
+                  error.what(), error.hint());
+      manager_.notify("STATUS=the new configuration is refused: " + std::string(error.what()));
+      return;
+    }
+    manager_.reloading();
+    reloading_ = true;
+    reloading_since_us_ = now_is().steady_us;
+  }
+
+  void go_on_reloading() {
+    if (works_->workers.running() > 0) {
+      const std::int64_t since_us = now_is().steady_us - reloading_since_us_;
+      if (since_us > kReloadPatienceUs) works_->workers.stop_all();
+      if (since_us > kReloadPatienceUs + kStopUs) works_->workers.cut_all();
+      return;
+    }
+    reloading_ = false;
+    const DaemonConfig& next = next_config_->daemon;
+    log_ = std::move(next_log_);
+    if (next.socket != settings_.socket || next.state != settings_.state ||
+        next.metrics_address != settings_.metrics_address ||
+        next.metrics_port != settings_.metrics_port) {
+      log_->warn("socket, state and metrics stay as they are until the daemon is started anew");
+    }
+    works_.reset();
+    // What the old watchers and sessions told last is about pairs that are no more.
+    mailbox_.take();
+    set_up(std::move(*next_config_));
+    next_config_.reset();
+    log_->info("configuration read anew: {} jobs", works_->config.jobs.size());
+    manager_.notify("READY=1\nSTATUS=" + std::to_string(works_->config.jobs.size()) + " jobs");
+  }
+
+  void set_up(Config config) {
+    works_ = std::make_shared<Works>(std::move(config), log_, mailbox_);
+    std::vector<std::string> names;
+    for (const JobConfig& job : works_->config.jobs) names.push_back(job.name);
+    alerts_.keep_only(names);
+    const std::int64_t now_us = now_is().day_us;
+    for (Planner::PairId id = 0; id < works_->records.size(); ++id) {
+      const JobConfig& job = works_->config.jobs[works_->planner.pairs()[id].job];
+      works_->records[id].last_success_us = last_success_before(job, now_us);
+    }
+    for (const std::string& name : state_.paused) {
+      const auto found = std::find(names.begin(), names.end(), name);
+      if (found == names.end()) continue;
+      works_->planner.pause(static_cast<std::size_t>(found - names.begin()), true);
+    }
+    for (const auto& [client, jobs] : held_) hold_again(jobs);
+  }
+
+  /// A daemon that begins takes all for well, but for what an earlier one reported.
+  std::int64_t last_success_before(const JobConfig& job, std::int64_t now_us) const {
+    const auto& alert = job.alert ? job.alert : works_->config.daemon.alert;
+    const auto open = alerts_.open().find(job.name);
+    if (!alert || !alert->no_success_for || open == alerts_.open().end()) return now_us;
+    const auto since = open->second.find("no_success");
+    if (since == open->second.end()) return now_us;
+    return since->second - alert->no_success_for->count();
+  }
+
+  void hold_again(const std::set<std::string>& jobs) {
+    for (std::size_t job = 0; job < works_->config.jobs.size(); ++job) {
+      if (jobs.contains(works_->config.jobs[job].name)) works_->planner.hold(job, true);
+    }
+  }
+
+  // --- What happened
+  void happened(const WatchEvent& event) {
+    std::visit([this](const auto& what) { noticed(what); }, event);
+  }
+
+  void noticed(const NodeLooked& looked) { works_->planner.looked(looked.node, looked.pulse); }
+
+  void noticed(const NodeFailed& failed) {
+    if (failed.error) {
+      works_->unwatched[failed.node] = failed.error->what();
+      log_->warn("changes on node {} are not noticed: {} (hint: {})", failed.node,
+                 failed.error->what(), failed.error->hint());
+      // A server that does not answer its watcher does not answer sessions either.
+      if (is_shared(works_->config.node(failed.node).url)) cut_node(failed.node);
+    } else {
+      works_->unwatched.erase(failed.node);
+      works_->planner.is_back(failed.node);
+      log_->info("changes on node {} are noticed again", failed.node);
+    }
+  }
+
+  void noticed(const LeasesHeld& leases) {
+    Planner& planner = works_->planner;
+    std::size_t surplus = leases.surplus;
+    for (std::size_t job = 0; job < works_->config.jobs.size(); ++job) {
+      const JobConfig& config = works_->config.jobs[job];
+      if (config.nodes.front() != leases.node) continue;
+      const bool held = leases.jobs.contains(config.name);
+      if (held != planner.leased(job)) {
+        log_->info("job {} is run by {}", config.name,
+                   held ? "this daemon" : "another daemon, or by none for now");
+        if (!held) cut_job(job);
+        planner.lease(job, held);
+      } else if (held && surplus > 0 && !planner.running(job)) {
+        --surplus;
+        planner.lease(job, false);
+        works_->watcher.give_back(leases.node, config.name);
+        log_->info("job {} is left to another daemon", config.name);
+      }
+    }
+  }
+
+  void cut_node(const std::string& node) {
+    for (Planner::PairId id = 0; id < works_->planner.pairs().size(); ++id) {
+      const Planner::Pair& pair = works_->planner.pairs()[id];
+      if (pair.first == node || pair.second == node) works_->workers.cut(id);
+    }
+  }
+
+  /// Whoever has the lease now must find nobody at work.
+  void cut_job(std::size_t job) {
+    for (Planner::PairId id = 0; id < works_->planner.pairs().size(); ++id) {
+      if (works_->planner.pairs()[id].job == job) works_->workers.cut(id);
+    }
+  }
+
+  void happened(const SessionEnded& ended) {
+    const Moment now = now_is();
+    const Planner::Pair& pair = works_->planner.pairs()[ended.pair];
+    PairRecord& record = works_->records[ended.pair];
+    record.last_session_us = now.day_us;
+    if (!ended.error) {
+      succeeded(ended, pair, record, now);
+      return;
+    }
+    const Error& error = *ended.error;
+    const std::string what =
+        "job " + works_->config.jobs[pair.job].name + ": " + pair.first + " and " + pair.second;
+    const bool asked_to_stop = error.code() == ExitCode::interrupted || stopping() || reloading_ ||
+                               !works_->planner.leased(pair.job);
+    const std::string& job = works_->config.jobs[pair.job].name;
+    if (asked_to_stop) {
+      works_->planner.gave_up(ended.pair, now);
+      metrics_.session_failed(job, pair.first, pair.second, "stopped", ended.took_us);
+      log_->debug("{}: stopped: {}", what, error.what());
+      return;
+    }
+    if (error.code() == ExitCode::locked && record.last_error.empty() &&
+        now.day_us - record.last_success_us < kTickUs * 60) {
+      works_->planner.found_locked(ended.pair, now);
+      metrics_.session_failed(job, pair.first, pair.second, "locked", ended.took_us);
+      log_->debug("{}: {}", what, error.what());
+      return;
+    }
+    const double jitter = std::uniform_real_distribution<double>(0, 1)(random_);
+    const Moment next = works_->planner.failed(ended.pair, jitter, now);
+    metrics_.session_failed(job, pair.first, pair.second, "failed", ended.took_us);
+    record.last_error = error.what();
+    record.last_hint = error.hint();
+    record.next_try_us = next.day_us;
+    log_->error("{}: {} (hint: {}); next try in {}, at {}", what, error.what(), error.hint(),
+                seconds_text(next.steady_us - now.steady_us), utc(next.day_us));
+  }
+
+  void succeeded(const SessionEnded& ended, const Planner::Pair& pair, PairRecord& record,
+                 const Moment& now) {
+    const SessionReport& report = ended.report;
+    works_->planner.done(ended.pair,
+                         {.first_learned = report.to_first.wrote,
+                          .second_learned = report.to_second.wrote,
+                          .first_knows = report.first_knows,
+                          .second_knows = report.second_knows,
+                          .moved = report.to_first.wrote || report.to_second.wrote},
+                         now);
+    metrics_.session_done(report, ended.took_us, ended.waiting, now.day_us);
+    alerts_.conflicts(report.job,
+                      report.to_first.total().conflicts + report.to_second.total().conflicts,
+                      now.day_us);
+    record.last_success_us = now.day_us;
+    record.waiting = ended.waiting;
+    if (const auto lag_us = report.lag_to_second_us()) keep(record.lags_to_second, *lag_us);
+    if (const auto lag_us = report.lag_to_first_us()) keep(record.lags_to_first, *lag_us);
+    if (!record.last_error.empty()) {
+      record.last_error.clear();
+      record.last_hint.clear();
+      log_->info("job {}: {} and {}: sessions succeed again", report.job, pair.first, pair.second);
+    }
+    log_session(report, record, ended.took_us);
+  }
+
+  static void keep(std::deque<std::int64_t>& lags, std::int64_t lag_us) {
+    lags.push_back(lag_us);
+    if (lags.size() > kKeptLags) lags.pop_front();
+  }
+
+  /// One line for a session that moved something, none for the others.
+  void log_session(const SessionReport& report, PairRecord& record, std::int64_t took_us) {
+    const PullCounts second = report.to_second.total();
+    const PullCounts first = report.to_first.total();
+    const std::int64_t conflicts = first.conflicts + second.conflicts;
+    if (first.changed() + second.changed() + conflicts > 0) {
+      std::string lag;
+      if (const auto lag_us = report.lag_to_second_us()) {
+        lag += ", lag to " + report.second + " " + seconds_text(*lag_us);
+      }
+      if (const auto lag_us = report.lag_to_first_us()) {
+        lag += ", lag to " + report.first + " " + seconds_text(*lag_us);
+      }
+      log_->info("job {}: {} rows to {}, {} rows to {}, {} conflicts{}, took {}", report.job,
+                 second.changed(), report.second, first.changed(), report.first, conflicts, lag,
+                 seconds_text(took_us));
+    }
+    for (const std::string& what : report.recovered) {
+      log_->warn("job {}: {}: triggers were gone or altered, made anew; the table was compared",
+                 report.job, what);
+    }
+    for (const std::string& what : report.taken_in) {
+      log_->info("job {}: {}: new, under capture from now on", report.job, what);
+    }
+    for (const std::string& what : report.reshaped) log_->info("job {}: {}", report.job, what);
+    for (const std::string& what : report.ranges) {
+      log_->info("job {}: key range {}", report.job, what);
+    }
+    // What does not change from session to session is told once.
+    std::string told;
+    for (const auto* list : {&report.problems, &report.warnings}) {
+      for (const std::string& text : *list) told += text + "\n";
+    }
+    if (told == record.told) return;
+    record.told = told;
+    for (const std::string& problem : report.problems) {
+      log_->error("job {}: {}", report.job, problem);
+    }
+    for (const std::string& warning : report.warnings) {
+      log_->warn("job {}: {}", report.job, warning);
+    }
+  }
+
+  // --- Every second
+  void tick() {
+    const Moment now = now_is();
+    next_tick_us_ = now.steady_us + kTickUs;
+    works_->pool.close_unused(NodePool::Clock::now());
+    works_->watcher.supervise();
+    for (const SessionWorkers::Life& life : works_->workers.lives()) {
+      const auto silent = SessionWorkers::Clock::now() - life.seen;
+      works_->planner.alive(life.pair,
+                            {.day_us = 0,
+                             .steady_us = std::chrono::duration_cast<std::chrono::microseconds>(
+                                              life.seen.time_since_epoch())
+                                              .count()});
+      if (silent < works_->config.daemon.silence_timeout) continue;
+      const Planner::Pair& pair = works_->planner.pairs()[life.pair];
+      log_->error("job {}: {} and {}: no sign of life for {} s, the session is cut off",
+                  works_->config.jobs[pair.job].name, pair.first, pair.second,
+                  std::chrono::duration_cast<std::chrono::seconds>(silent).count());
+      works_->workers.cut(life.pair);
+    }
+    judge_alerts(now);
+    runner_.reap();
+    set_gauges();
+    if (const auto interval = manager_.watchdog_interval()) {
+      if (now.steady_us - last_watchdog_us_ >= interval->count() - kTickUs) {
+        manager_.notify("WATCHDOG=1");
+        last_watchdog_us_ = now.steady_us;
+      }
+    }
+  }
+
+  JobHealth health(std::size_t job, const Moment& now) const {
+    JobHealth health{.last_success_us = now.day_us};
+    const Planner& planner = works_->planner;
+    // Without its hub nobody holds the lease.
+    const bool hub_is_lost = works_->unwatched.contains(works_->config.jobs[job].nodes.front());
+    health.watched = !planner.paused(job) && (planner.leased(job) || hub_is_lost);
+    for (Planner::PairId id = 0; id < planner.pairs().size(); ++id) {
+      if (planner.pairs()[id].job != job) continue;
+      const PairRecord& record = works_->records[id];
+      health.waiting_rows = std::max(health.waiting_rows, record.waiting);
+      // A pair that waits for changes and is well succeeds all the time. One that is at work for
+      // long, because its server hangs, does not.
+      const Planner::Pair& pair = planner.pairs()[id];
+      const bool well = planner.jobs()[job].timing.continuous && record.last_error.empty() &&
+                        record.last_session_us != 0 && !planner.running(job) &&
+                        !planner.waits(id, now) && !works_->unwatched.contains(pair.first) &&
+                        !works_->unwatched.contains(pair.second);
+      const std::int64_t success_us = well ? now.day_us : record.last_success_us;
+      if (success_us < health.last_success_us) health.last_success_us = success_us;
+      if (!record.last_error.empty()) health.last_error = record.last_error;
+    }
+    return health;
+  }
+
+  void judge_alerts(const Moment& now) {
+    bool changed = false;
+    for (std::size_t job = 0; job < works_->config.jobs.size(); ++job) {
+      const JobConfig& config = works_->config.jobs[job];
+      const auto& alert = config.alert ? config.alert : works_->config.daemon.alert;
+      if (!alert) continue;
+      for (const AlertEvent& event :
+           alerts_.judge(config.name, *alert, health(job, now), now.day_us)) {
+        changed = true;
+        if (event.begins) metrics_.alert(event.kind);
+        log_->warn("alert {}: {}", event.begins ? "begins" : "ends", event.message);
+        std::array<char, 256> host{};
+        ::gethostname(host.data(), host.size() - 1);
+        const ControlJson json = {{"v", 1},
+                                  {"type", "alert"},
+                                  {"event", event.begins ? "begin" : "end"},
+                                  {"job", event.job},
+                                  {"kind", event.kind},
+                                  {"since", utc(event.since_us)},
+                                  {"at", utc(now.day_us)},
+                                  {"message", event.message},
+                                  {"host", host.data()},
+                                  {"config", options_.config_file.string()}};
+        runner_.run(alert->exec,
+                    json.dump(-1, ' ', false, ControlJson::error_handler_t::replace) + "\n");
+      }
+    }
+    if (changed) save_state();
+  }
+
+  void set_gauges() {
+    std::map<std::string, DaemonMetrics::JobGauges> jobs;
+    const Planner& planner = works_->planner;
+    for (std::size_t job = 0; job < works_->config.jobs.size(); ++job) {
+      jobs[works_->config.jobs[job].name] = {.paused = planner.paused(job),
+                                             .leased = planner.leased(job)};
+    }
+    for (Planner::PairId id = 0; id < planner.pairs().size(); ++id) {
+      const bool fails = !works_->records[id].last_error.empty();
+      if (fails) ++jobs[works_->config.jobs[planner.pairs()[id].job].name].failing_pairs;
+    }
+    metrics_.set_jobs(std::move(jobs));
+    std::map<std::string, bool> nodes;
+    for (const std::string& node : Works::watch_plan(works_->config).nodes) {
+      nodes[node] = !works_->unwatched.contains(node);
+    }
+    metrics_.set_nodes(std::move(nodes));
+  }
+
+  void save_state() {
+    state_.alerts = alerts_.open();
+    try {
+      save_daemon_state(settings_.state, state_);
+    } catch (const Error& error) {
+      log_->error("{} (hint: {})", error.what(), error.hint());
+    }
+  }
+
+  // --- Commands
+  std::optional<ControlJson> handle(ControlServer::Client client, const ControlJson& request) {
+    const std::string what = request.value("do", "");
+    const ControlJson done = {{"ok", true}};
+    if (what == "status") return status();
+    std::set<std::string> names;
+    for (const ControlJson& name : request.value("jobs", ControlJson::array())) {
+      if (name.is_string()) names.insert(name.get<std::string>());
+    }
+    std::set<std::size_t> jobs;
+    for (const std::string& name : names) jobs.insert(works_->job(name));
+    if (what == "kick") {
+      for (const std::size_t job : jobs) works_->planner.kick(job);
+      return done;
+    }
+    if (what == "pause" || what == "resume") {
+      const bool pauses = what == "pause";
+      DaemonState next = state_;
+      for (const std::string& name : names) {
+        if (pauses) {
+          next.paused.insert(name);
+        } else {
+          next.paused.erase(name);
+        }
+      }
+      save_daemon_state(settings_.state, next);
+      state_ = std::move(next);
+      for (const std::size_t job : jobs) works_->planner.pause(job, pauses);
+      for (const std::string& name : names) {
+        log_->info("job {} is {}", name, pauses ? "paused" : "resumed");
+      }
+      if (!pauses) return done;
+      waiting_.push_back({client, std::move(names)});
+      return std::nullopt;
+    }
+    if (what == "hold") {
+      held_[client].insert(names.begin(), names.end());
+      hold_again(names);
+      waiting_.push_back({client, std::move(names)});
+      return std::nullopt;
+    }
+    throw Error(ExitCode::protocol, "the daemon does not know what \"" + what + "\" is",
+                "use the tidemark program of the same version");
+  }
+
+  /// Answers those who wait until jobs are not at work.
+  void answer_waiting() {
+    std::erase_if(waiting_, [this](const Waiting& waiting) {
+      for (std::size_t job = 0; job < works_->config.jobs.size(); ++job) {
+        if (waiting.jobs.contains(works_->config.jobs[job].name) && works_->planner.running(job)) {
+          return false;
+        }
+      }
+      control_->answer(waiting.client, {{"ok", true}});
+      return true;
+    });
+  }
+
+  void gone(ControlServer::Client client) {
+    std::erase_if(waiting_, [&](const Waiting& waiting) { return waiting.client == client; });
+    if (held_.erase(client) == 0) return;
+    for (std::size_t job = 0; job < works_->config.jobs.size(); ++job) {
+      const std::string& name = works_->config.jobs[job].name;
+      const bool held = std::any_of(held_.begin(), held_.end(),
+                                    [&](const auto& entry) { return entry.second.contains(name); });
+      works_->planner.hold(job, held);
+    }
+  }
+
+  static ControlJson lags_json(const std::deque<std::int64_t>& lags) {
+    if (lags.empty()) return nullptr;
+    std::vector<std::int64_t> sorted(lags.begin(), lags.end());
+    std::sort(sorted.begin(), sorted.end());
+    const auto at = [&sorted](double share) {
+      return sorted[static_cast<std::size_t>(share * static_cast<double>(sorted.size() - 1))];
+    };
+    return {{"last_us", lags.back()},
+            {"p50_us", at(0.5)},
+            {"p99_us", at(0.99)},
+            {"measured", sorted.size()}};
+  }
+
+  std::string job_state(std::size_t job) const {
+    const Planner& planner = works_->planner;
+    if (planner.paused(job)) return "paused";
+    if (!planner.leased(job)) {
+      const std::string& hub = works_->config.jobs[job].nodes.front();
+      return works_->unwatched.contains(hub) ? "failing" : "elsewhere";
+    }
+    for (Planner::PairId id = 0; id < planner.pairs().size(); ++id) {
+      if (planner.pairs()[id].job == job && !works_->records[id].last_error.empty()) {
+        return "failing";
+      }
+    }
+    return planner.running(job) ? "running" : "waiting";
+  }
+
+  ControlJson status() const {
+    const Planner& planner = works_->planner;
+    ControlJson jobs = ControlJson::array();
+    for (std::size_t job = 0; job < works_->config.jobs.size(); ++job) {
+      const JobConfig& config = works_->config.jobs[job];
+      ControlJson pairs = ControlJson::array();
+      for (Planner::PairId id = 0; id < planner.pairs().size(); ++id) {
+        const Planner::Pair& pair = planner.pairs()[id];
+        if (pair.job != job) continue;
+        const PairRecord& record = works_->records[id];
+        ControlJson json = {{"first", pair.first},
+                            {"second", pair.second},
+                            {"last_session_us", record.last_session_us},
+                            {"last_success_us", record.last_success_us},
+                            {"lag_to_second", lags_json(record.lags_to_second)},
+                            {"lag_to_first", lags_json(record.lags_to_first)}};
+        if (!record.last_error.empty()) {
+          json["error"] = record.last_error;
+          json["hint"] = record.last_hint;
+          json["failures"] = planner.failures(id);
+          json["next_try_us"] = record.next_try_us;
+        }
+        pairs.push_back(std::move(json));
+      }
+      const auto next_us = planner.next_due_us(job);
+      jobs.push_back({{"job", config.name},
+                      {"state", job_state(job)},
+                      {"schedule", config.schedule.text},
+                      {"next_us", next_us ? ControlJson(*next_us) : ControlJson(nullptr)},
+                      {"pairs", std::move(pairs)}});
+    }
+    return {{"ok", true},
+            {"pid", ::getpid()},
+            {"since_us", began_.day_us},
+            {"running", planner.running()},
+            {"unwatched", works_->unwatched},
+            {"jobs", std::move(jobs)}};
+  }
+
+  const DaemonOptions options_;
+  const Moment began_;
+  std::mt19937_64 random_;
+  ServiceManager manager_;
+  DaemonConfig settings_;  // of the first reading: files and ports stay
+  std::shared_ptr<spdlog::logger> log_;
+  std::unique_ptr<DaemonLock> lock_;
+  DaemonState state_;
+  AlertBook alerts_;
+  CommandRunner runner_{[this](const std::string& what) { log_->warn("{}", what); }};
+  DaemonMetrics metrics_;
+  std::unique_ptr<MetricsServer> metrics_server_;
+  std::unique_ptr<ControlServer> control_;
+  Mailbox<Event> mailbox_;
+  std::shared_ptr<Works> works_;
+
+  struct Waiting {
+    ControlServer::Client client;
+    std::set<std::string> jobs;
+  };
+  std::vector<Waiting> waiting_;
+  std::map<ControlServer::Client, std::set<std::string>> held_;
+
+  std::int64_t next_tick_us_ = 0;
+  std::int64_t last_watchdog_us_ = 0;
+  std::optional<std::int64_t> stopping_since_us_;
+  bool cut_ = false;
+  bool reloading_ = false;
+  std::int64_t reloading_since_us_ = 0;
+  std::optional<Config> next_config_;
+  std::shared_ptr<spdlog::logger> next_log_;
+};
+
+/// A node of SQLite takes three descriptors, one more while a session holds its lock.
+void raise_descriptor_limit() {
+  struct rlimit limit {};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  constexpr rlim_t kWanted = 65536;
+  limit.rlim_cur = std::max(limit.rlim_cur, std::min(limit.rlim_max, kWanted));
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+}  // namespace
+
+int run_daemon(const DaemonOptions& options) {
+  // Signals are read by the loop. Blocked before any thread exists, so that none takes them.
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&set, signal);
+  ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  ::signal(SIGPIPE, SIG_IGN);
+  const int signals = ::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+  raise_descriptor_limit();
+  // Threads come and go; memory that each kept for itself would add up.
+  ::mallopt(M_ARENA_MAX, 2);
+  // Threads that hang in a system call must not keep the process from ending: what is left undone
+  // by them is as after a kill, which is harmless.
+  auto daemon = std::make_unique<Daemon>(options);
+  const int code = daemon->run(signals);
+  daemon->put_away();
+  if (daemon->leaves_threads()) ::_exit(code);
+  daemon.reset();
+  ::close(signals);
+  return code;
+}
+
+}  // namespace tidemark::scheduler

@@ -1,0 +1,115 @@
+#include "scheduler/daemon_files.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <ctime>
+#include <fstream>
+#include <iterator>
+
+#include <nlohmann/json.hpp>
+
+#include "model/error.h"
+
+namespace tidemark::scheduler {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr mode_t kOwnerOnly = 0600;
+
+[[noreturn]] void fail(const std::filesystem::path& file, const std::string& what, int code) {
+  throw Error(ExitCode::usage, "cannot " + what + " " + file.string() + ": " + std::strerror(code),
+              "the daemon keeps what is paused there: let it write that directory, or set state in "
+              "the section [daemon] of the configuration");
+}
+
+std::string utc(std::int64_t time_us) {
+  const std::time_t seconds = time_us / 1'000'000;
+  struct tm parts {};
+  ::gmtime_r(&seconds, &parts);
+  std::array<char, 32> text{};
+  std::strftime(text.data(), text.size(), "%Y-%m-%d %H:%M:%S UTC", &parts);
+  return text.data();
+}
+
+std::string holder(int descriptor) {
+  std::array<char, 256> text{};
+  const ssize_t size = ::pread(descriptor, text.data(), text.size() - 1, 0);
+  const Json json = Json::parse(text.data(), text.data() + std::max<ssize_t>(size, 0), nullptr,
+                                /*allow_exceptions=*/false);
+  if (!json.is_object()) return "another process";
+  return "process " + std::to_string(json.value("pid", 0)) + ", since " +
+         utc(json.value("since_us", std::int64_t{0}));
+}
+
+}  // namespace
+
+DaemonLock::DaemonLock(const std::filesystem::path& state, std::int64_t now_us) {
+  const std::filesystem::path file = state.string() + ".lock";
+  descriptor_ = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, kOwnerOnly);
+  if (descriptor_ < 0) fail(file, "write", errno);
+  struct flock range {};
+  range.l_type = F_WRLCK;
+  range.l_whence = SEEK_SET;
+  if (::fcntl(descriptor_, F_OFD_SETLK, &range) != 0) {
+    const int code = errno;
+    const std::string who = holder(descriptor_);
+    ::close(descriptor_);
+    if (code != EAGAIN && code != EACCES) fail(file, "lock", code);
+    throw Error(ExitCode::locked, "a daemon works on this configuration already: " + who,
+                "'tidemark status' shows what it does; stop it first to start another");
+  }
+  const std::string text = Json{{"pid", ::getpid()}, {"since_us", now_us}}.dump() + "\n";
+  const bool written =
+      ::ftruncate(descriptor_, 0) == 0 &&
+      ::pwrite(descriptor_, text.data(), text.size(), 0) == static_cast<ssize_t>(text.size());
+  if (!written) {
+    const int code = errno;
+    ::close(descriptor_);
+    fail(file, "write", code);
+  }
+}
+
+DaemonLock::~DaemonLock() { ::close(descriptor_); }
+
+DaemonState load_daemon_state(const std::filesystem::path& file) {
+  DaemonState state;
+  std::ifstream input(file);
+  if (!input) {
+    std::error_code ignored;
+    if (!std::filesystem::exists(file, ignored)) return state;
+    fail(file, "read", EACCES);
+  }
+  const std::string text((std::istreambuf_iterator<char>(input)), std::istreambuf_iterator<char>());
+  try {
+    const Json json = Json::parse(text);
+    state.paused = json.at("paused").get<std::set<std::string>>();
+    state.alerts = json.at("alerts").get<decltype(state.alerts)>();
+  } catch (const Json::exception&) {
+    throw Error(ExitCode::failed, "the state of the daemon in " + file.string() + " is damaged",
+                "remove the file; jobs that were paused must then be paused again");
+  }
+  return state;
+}
+
+void save_daemon_state(const std::filesystem::path& file, const DaemonState& state) {
+  const std::string text = Json{{"paused", state.paused}, {"alerts", state.alerts}}.dump(1) + "\n";
+  const std::filesystem::path draft = file.string() + ".new";
+  const int descriptor =
+      ::open(draft.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, kOwnerOnly);
+  if (descriptor < 0) fail(file, "write", errno);
+  const bool written =
+      ::write(descriptor, text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
+      ::fsync(descriptor) == 0;
+  const int code = errno;
+  ::close(descriptor);
+  if (!written) fail(file, "write", code);
+  if (::rename(draft.c_str(), file.c_str()) != 0) fail(file, "write", errno);
+}
+
+}  // namespace tidemark::scheduler

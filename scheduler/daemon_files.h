@@ -1,0 +1,40 @@
+// The files of a daemon beside its socket: a lock that says which process works on a configuration,
+// and what must outlive it: which jobs are paused, which alerts have begun. Errors are Error usage
+// (the place cannot be written) and locked.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+
+namespace tidemark::scheduler {
+
+/// Held by the one daemon of a configuration; the system frees it with the process.
+class DaemonLock {
+ public:
+  /// Throws Error locked when another process has it, with its id and since when.
+  DaemonLock(const std::filesystem::path& state, std::int64_t now_us);
+  ~DaemonLock();
+  DaemonLock(const DaemonLock&) = delete;
+  DaemonLock& operator=(const DaemonLock&) = delete;
+
+ private:
+  int descriptor_ = -1;
+};
+
+struct DaemonState {
+  std::set<std::string> paused;                                       // jobs
+  std::map<std::string, std::map<std::string, std::int64_t>> alerts;  // job -> kind -> since
+
+  friend bool operator==(const DaemonState&, const DaemonState&) = default;
+};
+
+/// Nothing was ever paused where there is no file. Throws Error failed for one that is damaged.
+DaemonState load_daemon_state(const std::filesystem::path& file);
+/// Replaces the file in one step.
+void save_daemon_state(const std::filesystem::path& file, const DaemonState& state);
+
+}  // namespace tidemark::scheduler

@@ -1,0 +1,80 @@
+// What a daemon counts, in the text format of Prometheus, and the small server that hands it out.
+// DaemonMetrics is thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "scheduler/metrics_text.h"
+#include "scheduler/session.h"
+
+namespace tidemark::scheduler {
+
+class DaemonMetrics {
+ public:
+  void session_done(const SessionReport& report, std::int64_t took_us, std::int64_t waiting,
+                    std::int64_t now_us);
+  void session_failed(const std::string& job, const std::string& first, const std::string& second,
+                      const std::string& result, std::int64_t took_us);
+  /// State of a job: what gauges show. Replaces what was known of all jobs.
+  struct JobGauges {
+    bool paused = false;
+    bool leased = true;
+    std::int64_t failing_pairs = 0;
+  };
+  void set_jobs(std::map<std::string, JobGauges> jobs);
+  void set_nodes(std::map<std::string, bool> watched);  // node -> can be watched
+  void alert(const std::string& kind);
+
+  std::string text() const;
+
+ private:
+  inline static const std::vector<double> kBounds = {0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
+                                                     1,     2.5,  5,     10,   30,  60,   300};
+  struct PairKey {
+    std::string job, first, second;
+    auto operator<=>(const PairKey&) const = default;
+  };
+  struct PairCounts {
+    std::map<std::string, std::int64_t> sessions;  // by result
+    Histogram seconds{kBounds};
+    std::int64_t conflicts = 0;
+    std::int64_t waiting = 0;
+    std::optional<std::int64_t> last_success_us;
+    struct Direction {
+      std::int64_t changes = 0;
+      Histogram lags{kBounds};
+    };
+    Direction to_first, to_second;
+  };
+
+  mutable std::mutex mutex_;
+  std::map<PairKey, PairCounts> pairs_;
+  std::map<std::string, JobGauges> jobs_;
+  std::map<std::string, bool> nodes_;
+  std::map<std::string, std::int64_t> alerts_;
+};
+
+/// Serves GET /metrics until it is destroyed.
+class MetricsServer {
+ public:
+  /// Throws Error usage when the port is taken.
+  MetricsServer(const std::string& address, int port, std::function<std::string()> text);
+  ~MetricsServer();
+  MetricsServer(const MetricsServer&) = delete;
+  MetricsServer& operator=(const MetricsServer&) = delete;
+
+ private:
+  struct Server;
+  std::unique_ptr<Server> server_;
+  std::thread thread_;
+};
+
+}  // namespace tidemark::scheduler

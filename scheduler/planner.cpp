@@ -1,0 +1,265 @@
+#include "scheduler/planner.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace tidemark::scheduler {
+namespace {
+
+/// Further back than this the time of day was set, not corrected.
+constexpr std::int64_t kClockStepUs = 2'000'000;
+
+void earlier(std::optional<std::int64_t>& wake_us, std::int64_t at_us) {
+  if (!wake_us || at_us < *wake_us) wake_us = at_us;
+}
+
+}  // namespace
+
+Planner::Planner(std::vector<Job> jobs, std::set<std::string> exclusive, Limits limits, Moment now)
+    : jobs_(std::move(jobs)), exclusive_(std::move(exclusive)), limits_(limits) {
+  states_.resize(jobs_.size());
+  for (std::size_t job = 0; job < jobs_.size(); ++job) {
+    const std::vector<std::string>& nodes = jobs_[job].config->nodes;
+    for (std::size_t i = 1; i < nodes.size(); ++i) {
+      pairs_.push_back({.job = job, .first = nodes.front(), .second = nodes[i]});
+      pair_states_.emplace_back();
+      // What happened while no daemon ran is caught up with at once.
+      pair_states_.back().wanted = pair_states_.back().in_round = jobs_[job].timing.at_start;
+    }
+    reckon(job, now.day_us);
+  }
+}
+
+void Planner::reckon(std::size_t job, std::int64_t now_day_us) {
+  JobState& state = states_[job];
+  const Timing& timing = jobs_[job].timing;
+  state.reckoned_us = now_day_us;
+  state.due_us = !timing.continuous && timing.next ? timing.next(now_day_us) : std::nullopt;
+}
+
+void Planner::looked(const std::string& node, const Pulse& pulse) { pulses_[node] = pulse; }
+
+void Planner::alive(PairId pair, Moment now) { pair_states_[pair].alive_us = now.steady_us; }
+
+void Planner::ended(PairId pair, Moment now) {
+  PairState& state = pair_states_[pair];
+  state.running = false;
+  state.waits_since_us.reset();
+  state.met_us = now.steady_us;
+}
+
+void Planner::done(PairId id, const Done& what, Moment now) {
+  const Pair& pair = pairs_[id];
+  PairState& state = pair_states_[id];
+  const std::int64_t took_us = now.steady_us - state.began_us;
+  ended(id, now);
+  state.failures = 0;
+  state.first = {.generation = state.first_at_begin.generation,
+                 .schema = state.first_at_begin.schema,
+                 .knows = what.first_knows};
+  state.second = {.generation = state.second_at_begin.generation,
+                  .schema = state.second_at_begin.schema,
+                  .knows = what.second_knows};
+  state.not_before_us = now.steady_us + std::clamp(limits_.rest_factor * took_us,
+                                                   limits_.min_rest_us, limits_.max_rest_us);
+  // What a later pair of a round brought to the first node has yet to reach those that met before.
+  if (!what.first_learned || jobs_[pair.job].timing.continuous || !state.in_round) return;
+  for (PairId other = 0; other < pairs_.size(); ++other) {
+    PairState& met = pair_states_[other];
+    if (other == id || pairs_[other].job != pair.job || !met.in_round || met.wanted || met.running)
+      continue;
+    met.wanted = true;
+    met.in_round = false;
+  }
+}
+
+Moment Planner::failed(PairId id, double jitter, Moment now) {
+  PairState& state = pair_states_[id];
+  ended(id, now);
+  state.wanted = true;
+  std::int64_t pause_us = limits_.first_retry_us;
+  for (int i = 0; i < state.failures && pause_us < limits_.last_retry_us; ++i) pause_us *= 2;
+  ++state.failures;
+  pause_us = std::min(pause_us, limits_.last_retry_us);
+  // Many that failed together, because a server went away, must not come back together.
+  pause_us = pause_us / 2 + static_cast<std::int64_t>(jitter * static_cast<double>(pause_us / 2));
+  state.not_before_us = now.steady_us + pause_us;
+  return {.day_us = now.day_us + pause_us, .steady_us = state.not_before_us};
+}
+
+void Planner::found_locked(PairId id, Moment now) {
+  ended(id, now);
+  pair_states_[id].wanted = true;
+  pair_states_[id].not_before_us = now.steady_us + limits_.locked_retry_us;
+}
+
+void Planner::is_back(const std::string& node) {
+  for (PairId id = 0; id < pairs_.size(); ++id) {
+    if (pairs_[id].first != node && pairs_[id].second != node) continue;
+    if (pair_states_[id].failures > 0) pair_states_[id].not_before_us = 0;
+  }
+}
+
+void Planner::gave_up(PairId id, Moment now) {
+  ended(id, now);
+  pair_states_[id].wanted = true;
+  pair_states_[id].not_before_us = now.steady_us;
+}
+
+void Planner::lease(std::size_t job, bool leased) {
+  JobState& state = states_[job];
+  if (leased && !state.leased) {
+    // Whoever had it before may have left anything undone.
+    for (PairId id = 0; id < pairs_.size(); ++id) {
+      if (pairs_[id].job == job && jobs_[job].timing.continuous) pair_states_[id].wanted = true;
+    }
+  }
+  state.leased = leased;
+}
+
+void Planner::kick(std::size_t job) {
+  for (PairId id = 0; id < pairs_.size(); ++id) {
+    if (pairs_[id].job != job) continue;
+    PairState& state = pair_states_[id];
+    state.wanted = state.kicked = state.in_round = true;
+  }
+}
+
+bool Planner::running(std::size_t job) const {
+  for (PairId id = 0; id < pairs_.size(); ++id) {
+    if (pairs_[id].job == job && pair_states_[id].running) return true;
+  }
+  return false;
+}
+
+std::size_t Planner::running() const {
+  return static_cast<std::size_t>(std::count_if(pair_states_.begin(), pair_states_.end(),
+                                                [](const PairState& s) { return s.running; }));
+}
+
+bool Planner::waits(PairId pair, Moment now) const {
+  const PairState& state = pair_states_[pair];
+  constexpr std::int64_t kTurnUs = 5'000'000;
+  return state.waits_since_us && now.steady_us - *state.waits_since_us > kTurnUs;
+}
+
+// A run that was missed, because the machine slept or because everything was busy, happens once.
+void Planner::raise_due(Moment now) {
+  for (std::size_t job = 0; job < jobs_.size(); ++job) {
+    JobState& state = states_[job];
+    if (now.day_us < state.reckoned_us - kClockStepUs) reckon(job, now.day_us);
+    if (!state.due_us || now.day_us < *state.due_us) continue;
+    for (PairId id = 0; id < pairs_.size(); ++id) {
+      if (pairs_[id].job != job) continue;
+      pair_states_[id].wanted = pair_states_[id].in_round = true;
+    }
+    reckon(job, now.day_us);
+  }
+}
+
+bool Planner::side_has_news(const JobConfig& job, const std::string& node, Side& side) const {
+  const auto found = pulses_.find(node);
+  if (found == pulses_.end() || found->second.generation == side.generation) return false;
+  const Pulse& pulse = found->second;
+  if (pulse.schema != side.schema) return true;
+  for (const auto& [name, table] : pulse.tables) {
+    if (!job.takes(name)) continue;
+    if (table.pending) return true;
+    const auto known = side.knows.find(name);
+    if (known != side.knows.end() && known->second != table.knowledge) return true;
+  }
+  // Somebody wrote, but nothing that is this job's business.
+  side.generation = pulse.generation;
+  return false;
+}
+
+bool Planner::has_news(const Pair& pair, PairState& state) {
+  const JobConfig& job = *jobs_[pair.job].config;
+  const bool first = side_has_news(job, pair.first, state.first);
+  return side_has_news(job, pair.second, state.second) || first;
+}
+
+Planner::Decision Planner::decide(Moment now) {
+  raise_due(now);
+  Decision decision;
+  std::set<std::string> busy;
+  std::size_t at_work = 0;
+  for (PairId id = 0; id < pairs_.size(); ++id) {
+    const PairState& state = pair_states_[id];
+    if (!state.running) continue;
+    for (const std::string& node : {pairs_[id].first, pairs_[id].second}) {
+      if (exclusive_.contains(node)) busy.insert(node);
+    }
+    // A session that waits for a server takes nothing that another one needs.
+    const std::int64_t stalls_us = state.alive_us + limits_.stalled_us;
+    if (now.steady_us < stalls_us) {
+      ++at_work;
+      earlier(decision.wake_us, stalls_us);
+    }
+  }
+  std::vector<PairId> ready;
+  for (PairId id = 0; id < pairs_.size(); ++id) {
+    const Pair& pair = pairs_[id];
+    PairState& state = pair_states_[id];
+    const JobState& job = states_[pair.job];
+    const Timing& timing = jobs_[pair.job].timing;
+    if (state.running || job.held || !job.leased) continue;
+    if (job.paused && !state.kicked) continue;
+    if (!state.kicked && timing.continuous) {
+      const std::int64_t sweep_us = state.met_us + limits_.sweep_us;
+      if (now.steady_us >= sweep_us || has_news(pair, state)) state.wanted = true;
+      earlier(decision.wake_us, std::max(sweep_us, now.steady_us + 1));
+    }
+    if (!state.wanted) continue;
+    if (!state.kicked) {
+      if (const auto until_us =
+              timing.excluded_until ? timing.excluded_until(now.day_us) : std::nullopt) {
+        earlier(decision.wake_us,
+                now.steady_us + std::max<std::int64_t>(*until_us - now.day_us, 1));
+        continue;
+      }
+      if (now.steady_us < state.not_before_us) {
+        earlier(decision.wake_us, state.not_before_us);
+        continue;
+      }
+    }
+    if (!state.waits_since_us) state.waits_since_us = now.steady_us;
+    ready.push_back(id);
+  }
+  std::stable_sort(ready.begin(), ready.end(), [this](PairId a, PairId b) {
+    return pair_states_[a].waits_since_us < pair_states_[b].waits_since_us;
+  });
+  for (const PairId id : ready) {
+    if (at_work >= limits_.parallel) break;  // whoever ends asks again
+    const Pair& pair = pairs_[id];
+    if (busy.contains(pair.first) || busy.contains(pair.second)) continue;
+    PairState& state = pair_states_[id];
+    state.wanted = state.kicked = false;
+    state.running = true;
+    state.began_us = state.alive_us = now.steady_us;
+    const auto begin = [this](const std::string& node, Side& side) {
+      const auto found = pulses_.find(node);
+      if (found == pulses_.end()) return;
+      side.generation = found->second.generation;
+      side.schema = found->second.schema;
+    };
+    begin(pair.first, state.first_at_begin);
+    begin(pair.second, state.second_at_begin);
+    for (const std::string& node : {pair.first, pair.second}) {
+      if (exclusive_.contains(node)) busy.insert(node);
+    }
+    ++at_work;
+    earlier(decision.wake_us, now.steady_us + limits_.stalled_us);
+    decision.begin.push_back(id);
+  }
+  // Times of day are waited for in steps, because somebody may set the clock or the machine sleep.
+  for (const JobState& state : states_) {
+    if (!state.due_us) continue;
+    constexpr std::int64_t kStepUs = 60'000'000;
+    earlier(decision.wake_us,
+            now.steady_us + std::clamp<std::int64_t>(*state.due_us - now.day_us, 1, kStepUs));
+  }
+  return decision;
+}
+
+}  // namespace tidemark::scheduler

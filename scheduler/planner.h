@@ -1,0 +1,165 @@
+// Planner decides which sessions of a daemon begin now and when to ask again. It is told what
+// happened and what time it is; it opens nothing, reads no clock and draws no random number. The
+// unit is a pair: one job's first node with one of its others. Not thread-safe.
+//
+// Two clocks: a Moment has the time of day, by which schedules go, and the time since the machine
+// started, by which pauses are measured, because somebody may set the time of day.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "engines/engine.h"
+#include "scheduler/config.h"
+
+namespace tidemark::scheduler {
+
+struct Moment {
+  std::int64_t day_us = 0;     // microseconds since 1970 UTC
+  std::int64_t steady_us = 0;  // never goes back
+};
+
+/// When a job runs, apart from being asked to.
+struct Timing {
+  bool continuous = false;
+  bool at_start = false;  // once when the daemon begins
+  /// The first time after the one given at which the job is due; nothing for "manual".
+  std::function<std::optional<std::int64_t>(std::int64_t after_us)> next;
+  /// Within a window in which the job must not run: when it ends.
+  std::function<std::optional<std::int64_t>(std::int64_t now_us)> excluded_until;
+};
+
+class Planner {
+ public:
+  struct Limits {
+    std::size_t parallel = 4;
+    /// A continuous pair rests after a session for this many times as long as the session took, so
+    /// that writers keep most of the time for themselves; but at least and at most so long.
+    std::int64_t rest_factor = 3;
+    std::int64_t min_rest_us = 4'000;
+    std::int64_t max_rest_us = 200'000;
+    std::int64_t first_retry_us = 1'000'000;
+    std::int64_t last_retry_us = 300'000'000;
+    /// A pair that somebody else is working on is tried again after this time.
+    std::int64_t locked_retry_us = 500'000;
+    /// A continuous pair meets this often even when no change was noticed: lost triggers are found
+    /// by sessions only.
+    std::int64_t sweep_us = 300'000'000;
+    /// A session without a sign of life for this long makes room for another one.
+    std::int64_t stalled_us = 2'000'000;
+  };
+
+  struct Job {
+    const JobConfig* config = nullptr;
+    Timing timing;
+  };
+
+  using PairId = std::size_t;
+  struct Pair {
+    std::size_t job = 0;
+    std::string first;
+    std::string second;
+  };
+
+  /// Nodes in `exclusive` take part in one session at a time.
+  Planner(std::vector<Job> jobs, std::set<std::string> exclusive, Limits limits, Moment now);
+
+  const std::vector<Pair>& pairs() const { return pairs_; }
+  const std::vector<Job>& jobs() const { return jobs_; }
+
+  // --- What happened
+  void looked(const std::string& node, const Pulse& pulse);
+  /// The session's worker gave a sign of life.
+  void alive(PairId pair, Moment now);
+  struct Done {
+    bool first_learned = false;  // the session wrote to it
+    bool second_learned = false;
+    std::map<std::string, std::uint64_t> first_knows;  // as Pulse::Table::knowledge, its tables
+    std::map<std::string, std::uint64_t> second_knows;
+    bool moved = false;  // something was to be carried
+  };
+  void done(PairId pair, const Done& what, Moment now);
+  /// `jitter` from 0 to 1. The answer is when the pair is tried again.
+  Moment failed(PairId pair, double jitter, Moment now);
+  void found_locked(PairId pair, Moment now);
+  /// A node can be reached again: pairs that failed need not wait for their next try.
+  void is_back(const std::string& node);
+  /// A session that was given up for a reason that is nobody's fault; the pair is wanted again.
+  void gave_up(PairId pair, Moment now);
+
+  /// Paused jobs, held jobs (somebody works on one by hand) and jobs without a lease begin nothing.
+  void pause(std::size_t job, bool paused) { states_[job].paused = paused; }
+  void hold(std::size_t job, bool held) { states_[job].held = held; }
+  void lease(std::size_t job, bool leased);
+  /// Runs the job once as soon as there is room, whatever its schedule, windows and retries say.
+  void kick(std::size_t job);
+
+  // --- What to do
+  struct Decision {
+    std::vector<PairId> begin;            // they count as running from now on
+    std::optional<std::int64_t> wake_us;  // steady: ask again then, if nothing happens before
+  };
+  Decision decide(Moment now);
+
+  // --- What is so
+  bool running(std::size_t job) const;
+  std::size_t running() const;
+  bool paused(std::size_t job) const { return states_[job].paused; }
+  bool leased(std::size_t job) const { return states_[job].leased; }
+  /// When a schedule makes the job due next; nothing for continuous and manual ones.
+  std::optional<std::int64_t> next_due_us(std::size_t job) const { return states_[job].due_us; }
+  int failures(PairId pair) const { return pair_states_[pair].failures; }
+  /// Something is to be done, and has been for longer than a session waits for its turn.
+  bool waits(PairId pair, Moment now) const;
+
+ private:
+  /// How one side of a pair was when the pair met last.
+  struct Side {
+    std::int64_t generation = -1;
+    std::int64_t schema = 0;
+    std::map<std::string, std::uint64_t> knows;
+  };
+  struct PairState {
+    bool wanted = false;    // by its schedule, by a round of its job, or because it never met
+    bool kicked = false;    // at once
+    bool in_round = false;  // of its job's current round, and has not met twice in it
+    std::optional<std::int64_t> waits_since_us;  // steady
+    bool running = false;
+    std::int64_t began_us = 0;
+    std::int64_t alive_us = 0;
+    int failures = 0;
+    std::int64_t not_before_us = 0;  // steady
+    std::int64_t met_us = 0;         // steady
+    Side first, second;
+    Side first_at_begin, second_at_begin;  // generation and schema only
+  };
+  struct JobState {
+    bool paused = false;
+    bool held = false;
+    bool leased = true;
+    std::optional<std::int64_t> due_us;  // time of day
+    std::int64_t reckoned_us = 0;        // time of day when due_us was found
+  };
+
+  void reckon(std::size_t job, std::int64_t now_day_us);
+  void raise_due(Moment now);
+  bool has_news(const Pair& pair, PairState& state);
+  bool side_has_news(const JobConfig& job, const std::string& node, Side& side) const;
+  void ended(PairId pair, Moment now);
+
+  const std::vector<Job> jobs_;
+  const std::set<std::string> exclusive_;
+  const Limits limits_;
+  std::vector<Pair> pairs_;
+  std::vector<PairState> pair_states_;
+  std::vector<JobState> states_;
+  std::map<std::string, Pulse> pulses_;
+};
+
+}  // namespace tidemark::scheduler

@@ -1,0 +1,93 @@
+// SessionWorkers run the sessions of a daemon, each in a thread, on nodes from a pool. How a
+// session ended is told by a callback from its thread. A session can be asked to stop, which it
+// does at its next safe point, or cut off, which makes whatever it waits for fail. Threads come
+// when they are needed and stay; all have ended when the destructor returns.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "engines/engine.h"
+#include "model/error.h"
+#include "scheduler/node_pool.h"
+#include "scheduler/planner.h"
+#include "scheduler/session.h"
+
+namespace tidemark::scheduler {
+
+struct SessionEnded {
+  Planner::PairId pair = 0;
+  SessionReport report;
+  std::optional<Error> error;
+  std::int64_t waiting = 0;  // rows in quarantine on both nodes, when it succeeded
+  std::int64_t took_us = 0;
+};
+
+class SessionWorkers {
+ public:
+  using Clock = std::chrono::steady_clock;
+  using Ended = std::function<void(SessionEnded)>;
+
+  /// All references must outlive this.
+  SessionWorkers(const Config& config, NodePool& pool, std::shared_ptr<spdlog::logger> log,
+                 Ended ended);
+  ~SessionWorkers();
+  SessionWorkers(const SessionWorkers&) = delete;
+  SessionWorkers& operator=(const SessionWorkers&) = delete;
+
+  void begin(Planner::PairId pair, const JobConfig& job, const std::string& first,
+             const std::string& second);
+  /// At the next safe point; SessionEnded has an Error interrupted then.
+  void stop(Planner::PairId pair);
+  void stop_all();
+  /// Cuts the session off from its nodes.
+  void cut(Planner::PairId pair);
+  void cut_all();
+  /// Since when a session gave no sign of life.
+  struct Life {
+    Planner::PairId pair = 0;
+    Clock::time_point seen;
+  };
+  std::vector<Life> lives() const;
+  std::size_t running() const;
+
+ private:
+  struct Task {
+    Planner::PairId pair = 0;
+    const JobConfig* job = nullptr;
+    std::string first, second;
+    std::atomic<bool> stops{false};
+    std::atomic<Clock::rep> seen{0};
+    std::mutex nodes_mutex;  // guards both: whoever cuts must find them alive
+    Node* first_node = nullptr;
+    Node* second_node = nullptr;
+  };
+
+  void work();
+  void run(Task& task);
+  SessionReport meet(Task& task, bool fresh, std::int64_t& waiting, bool& aged);
+  static void cut(Task& task);
+
+  const Config& config_;
+  NodePool& pool_;
+  const std::shared_ptr<spdlog::logger> log_;
+  const Ended ended_;
+  mutable std::mutex mutex_;
+  std::condition_variable wakes_;
+  bool ends_ = false;
+  std::list<std::shared_ptr<Task>> waiting_;
+  std::list<std::shared_ptr<Task>> running_;
+  std::size_t idle_threads_ = 0;
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace tidemark::scheduler

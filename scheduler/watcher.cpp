@@ -1,0 +1,402 @@
+#include "scheduler/watcher.h"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+#include "engines/registry.h"
+#include "scheduler/open_nodes.h"
+
+namespace tidemark::scheduler {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+
+/// The event comes when a file is written, the commit becomes visible later: at once, or after the
+/// disk has confirmed. The waits between looks after an event, until something new is seen.
+constexpr std::array<microseconds, 12> kLooksAfterEvent = {
+    microseconds(0),      microseconds(100),    microseconds(200),    microseconds(500),
+    microseconds(1'000),  microseconds(2'000),  microseconds(4'000),  microseconds(8'000),
+    microseconds(16'000), microseconds(32'000), microseconds(64'000), microseconds(128'000)};
+/// Files on a network may change without an event.
+constexpr milliseconds kSafetyLook(1000);
+/// A node that changes all the time is looked at this often.
+constexpr microseconds kBusyLook(2'000);
+constexpr milliseconds kReopen(2000);
+
+/// A server is asked this often right after it had news, and less and less often while it has none.
+constexpr microseconds kShortestPoll(5'000);
+constexpr microseconds kLongestPoll(40'000);
+constexpr milliseconds kLeaseRound(2000);
+
+/// A file that was replaced is another database.
+std::pair<dev_t, ino_t> identity_of(const std::filesystem::path& file) {
+  struct stat status {};
+  if (::stat(file.c_str(), &status) != 0) return {0, 0};
+  return {status.st_dev, status.st_ino};
+}
+
+}  // namespace
+
+// --- Files
+
+class Watcher::Files {
+ public:
+  Files(const Config& config, const std::set<std::string>& nodes, Tell tell)
+      : config_(config),
+        tell_(std::move(tell)),
+        events_(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK)),
+        stop_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+    for (const std::string& name : nodes) nodes_.push_back({.name = name});
+    thread_ = std::thread([this] { run(); });
+  }
+
+  ~Files() {
+    const std::uint64_t one = 1;
+    [[maybe_unused]] const ssize_t written = ::write(stop_, &one, sizeof one);
+    thread_.join();
+    nodes_.clear();
+    if (events_ >= 0) ::close(events_);
+    ::close(stop_);
+  }
+  Files(const Files&) = delete;
+  Files& operator=(const Files&) = delete;
+
+ private:
+  struct Watched {
+    std::string name;
+    std::unique_ptr<Node> node;
+    std::pair<dev_t, ino_t> identity;
+    std::filesystem::path file;
+    std::int64_t told = -1;  // generation
+    Clock::time_point next_look{};
+    Clock::time_point last_news{};
+    std::size_t step = kLooksAfterEvent.size();  // in kLooksAfterEvent
+    std::string failure;
+  };
+
+  void run() {
+    for (;;) {
+      Clock::time_point wake = Clock::now() + std::chrono::hours(1);
+      for (const Watched& node : nodes_) wake = std::min(wake, node.next_look);
+      const auto wait = std::max(Clock::duration::zero(), wake - Clock::now());
+      const struct timespec timeout = {
+          .tv_sec = std::chrono::duration_cast<std::chrono::seconds>(wait).count(),
+          .tv_nsec =
+              std::chrono::duration_cast<std::chrono::nanoseconds>(wait).count() % 1'000'000'000};
+      std::array<struct pollfd, 2> waits = {{{.fd = stop_, .events = POLLIN, .revents = 0},
+                                             {.fd = events_, .events = POLLIN, .revents = 0}}};
+      ::ppoll(waits.data(), waits.size(), &timeout, nullptr);
+      if (waits[0].revents != 0) return;
+      if (waits[1].revents != 0) read_events();
+      const Clock::time_point now = Clock::now();
+      for (Watched& node : nodes_) {
+        if (node.next_look <= now) look_at(node, now);
+      }
+    }
+  }
+
+  void read_events() {
+    alignas(struct inotify_event) std::array<char, 16384> buffer;
+    for (;;) {
+      const ssize_t size = ::read(events_, buffer.data(), buffer.size());
+      if (size <= 0) return;
+      for (ssize_t at = 0; at < size;) {
+        const auto* event = reinterpret_cast<const struct inotify_event*>(buffer.data() + at);
+        at += static_cast<ssize_t>(sizeof *event + event->len);
+        if (event->len == 0) continue;
+        const auto found = files_.find({event->wd, event->name});
+        if (found == files_.end()) continue;
+        for (const std::size_t index : found->second) stir(nodes_[index]);
+      }
+    }
+  }
+
+  static void stir(Watched& node) {
+    if (node.node == nullptr) return;
+    node.step = 0;
+    node.next_look = std::min(node.next_look, std::max(Clock::now(), node.last_news + kBusyLook));
+  }
+
+  void look_at(Watched& watched, Clock::time_point now) {
+    try {
+      if (watched.node != nullptr && identity_of(watched.file) != watched.identity) {
+        watched.node.reset();
+      }
+      if (watched.node == nullptr) open(watched);
+      const Pulse& pulse = watched.node->look();
+      if (!watched.failure.empty()) {
+        watched.failure.clear();
+        tell_(NodeFailed{.node = watched.name, .error = std::nullopt});
+      }
+      const bool news = pulse.generation != watched.told;
+      if (news) {
+        watched.told = pulse.generation;
+        watched.last_news = now;
+        tell_(NodeLooked{.node = watched.name, .pulse = pulse});
+      }
+      if (watched.step + 1 < kLooksAfterEvent.size()) {
+        // After news one more look is enough: what follows has an event of its own.
+        watched.step = news ? std::max<std::size_t>(watched.step + 1, 3) : watched.step + 1;
+        watched.next_look = now + kLooksAfterEvent.at(watched.step);
+        if (news) watched.next_look = std::max(watched.next_look, now + kBusyLook);
+      } else {
+        watched.next_look = now + kSafetyLook;
+      }
+    } catch (const Error& error) {
+      if (error.code() == ExitCode::locked) {  // somebody commits just now
+        watched.next_look = now + milliseconds(5);
+        return;
+      }
+      watched.node.reset();
+      watched.next_look = now + kReopen;
+      if (watched.failure == error.what()) return;
+      watched.failure = error.what();
+      tell_(NodeFailed{.node = watched.name, .error = error});
+    }
+  }
+
+  void open(Watched& watched) {
+    watched.node = open_configured(config_, config_.node(watched.name),
+                                   {.lock_timeout = milliseconds(0), .read_only = true}, true);
+    watched.told = -1;
+    const auto index = static_cast<std::size_t>(&watched - nodes_.data());
+    const std::vector<std::filesystem::path> files = watched.node->watched_files();
+    for (const std::filesystem::path& file : files) {
+      const int directory =
+          ::inotify_add_watch(events_, file.parent_path().c_str(),
+                              IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_DELETE | IN_ATTRIB);
+      if (directory >= 0) files_[{directory, file.filename().string()}].insert(index);
+    }
+    if (files.empty()) return;
+    watched.file = files.front();
+    watched.identity = identity_of(watched.file);
+  }
+
+  const Config& config_;
+  const Tell tell_;
+  const int events_;
+  const int stop_;
+  std::vector<Watched> nodes_;
+  std::map<std::pair<int, std::string>, std::set<std::size_t>> files_;  // (directory, name)
+  std::thread thread_;
+};
+
+// --- Servers
+
+class Watcher::Server {
+ public:
+  Server(const Config& config, std::string name, bool looks, std::set<std::string> jobs,
+         std::chrono::seconds connect_timeout, Tell tell)
+      : config_(config),
+        name_(std::move(name)),
+        looks_(looks),
+        jobs_(std::move(jobs)),
+        connect_timeout_(connect_timeout),
+        tell_(std::move(tell)) {
+    for (const std::string& job : jobs_) group_ += job + '\n';
+    thread_ = std::thread([this] { run(); });
+  }
+
+  ~Server() {
+    {
+      const std::lock_guard guard(mutex_);
+      stops_ = true;
+      if (node_ != nullptr) node_->interrupt();
+    }
+    wakes_.notify_all();
+    thread_.join();
+  }
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  void give_back(const std::string& job) {
+    const std::lock_guard guard(mutex_);
+    given_back_.insert(job);
+    wakes_.notify_all();
+  }
+
+  void supervise() {
+    const std::lock_guard guard(mutex_);
+    if (node_ == nullptr || asked_since_ == Clock::time_point{}) return;
+    if (Clock::now() - asked_since_ > connect_timeout_) node_->interrupt();
+  }
+
+ private:
+  void run() {
+    while (!stopped()) {
+      try {
+        connect();
+        watch();
+      } catch (const Error& error) {
+        lose(error);
+      }
+      rest(kReopen);
+    }
+    const std::lock_guard guard(mutex_);
+    node_.reset();
+  }
+
+  bool stopped() {
+    const std::lock_guard guard(mutex_);
+    return stops_;
+  }
+
+  void rest(microseconds time) {
+    std::unique_lock lock(mutex_);
+    wakes_.wait_for(lock, time, [this] { return stops_ || !given_back_.empty(); });
+  }
+
+  void connect() {
+    std::unique_ptr<Node> node =
+        open_configured(config_, config_.node(name_), {.connect_timeout = connect_timeout_});
+    const std::lock_guard guard(mutex_);
+    node_ = std::move(node);
+  }
+
+  void lose(const Error& error) {
+    {
+      const std::lock_guard guard(mutex_);
+      node_.reset();
+      asked_since_ = {};
+      given_back_.clear();
+    }
+    if (!held_.empty()) {
+      held_.clear();
+      tell_(LeasesHeld{.node = name_, .jobs = {}});
+    }
+    if (stopped() || failure_ == error.what()) return;
+    failure_ = error.what();
+    tell_(NodeFailed{.node = name_, .error = error});
+  }
+
+  /// Marks the time while the server is being asked.
+  template <typename Ask>
+  auto asked(const Ask& ask) {
+    {
+      const std::lock_guard guard(mutex_);
+      asked_since_ = Clock::now();
+    }
+    auto answer = ask();
+    const std::lock_guard guard(mutex_);
+    asked_since_ = {};
+    return answer;
+  }
+
+  void watch() {
+    std::int64_t told = -1;
+    microseconds pause = kShortestPoll;
+    Clock::time_point next_round{};
+    while (!stopped()) {
+      if (looks_) {
+        const Pulse pulse = asked([this] { return node_->look(); });
+        pause = std::min(pause + pause / 4, kLongestPoll);
+        if (pulse.generation != told) {
+          told = pulse.generation;
+          pause = kShortestPoll;
+          tell_(NodeLooked{.node = name_, .pulse = pulse});
+        }
+      }
+      release_given_back();
+      if (!jobs_.empty() && Clock::now() >= next_round) {
+        take_leases();
+        next_round = Clock::now() + kLeaseRound;
+      }
+      if (!failure_.empty()) {
+        failure_.clear();
+        tell_(NodeFailed{.node = name_, .error = std::nullopt});
+      }
+      rest(looks_ ? pause : microseconds(kLeaseRound));
+    }
+  }
+
+  void release_given_back() {
+    std::set<std::string> jobs;
+    {
+      const std::lock_guard guard(mutex_);
+      jobs.swap(given_back_);
+    }
+    for (const std::string& job : jobs) {
+      if (held_.erase(job) == 0) continue;
+      asked([&] {
+        node_->release_lease(job);
+        return true;
+      });
+    }
+  }
+
+  /// Every daemon of the group takes its share and no more. Whoever holds more gives back what it
+  /// is not working on.
+  void take_leases() {
+    const std::int64_t daemons = asked([this] { return node_->join_daemons(group_); });
+    const auto count = static_cast<std::int64_t>(jobs_.size());
+    const auto share = static_cast<std::size_t>((count + std::max<std::int64_t>(daemons, 1) - 1) /
+                                                std::max<std::int64_t>(daemons, 1));
+    for (const std::string& job : jobs_) {
+      if (held_.size() >= share) break;
+      if (held_.contains(job)) continue;
+      if (asked([&] { return node_->try_lease(job); })) held_.insert(job);
+    }
+    tell_(LeasesHeld{.node = name_,
+                     .jobs = held_,
+                     .surplus = held_.size() > share ? held_.size() - share : 0,
+                     .daemons = daemons});
+  }
+
+  const Config& config_;
+  const std::string name_;
+  const bool looks_;
+  const std::set<std::string> jobs_;
+  const std::chrono::seconds connect_timeout_;
+  const Tell tell_;
+  std::string group_;
+  std::string failure_;
+  std::set<std::string> held_;
+
+  std::mutex mutex_;
+  std::condition_variable wakes_;
+  bool stops_ = false;
+  std::set<std::string> given_back_;
+  Clock::time_point asked_since_{};  // the beginning of what the server is asked; none: nothing
+  std::unique_ptr<Node> node_;       // replaced under the lock, used without it by the thread alone
+  std::thread thread_;
+};
+
+Watcher::Watcher(const Config& config, Plan plan, Tell tell) {
+  std::set<std::string> files;
+  std::set<std::string> servers;
+  for (const std::string& node : plan.nodes) {
+    (is_shared(config.node(node).url) ? servers : files).insert(node);
+  }
+  for (const auto& [node, jobs] : plan.leases) servers.insert(node);
+  if (!files.empty()) files_ = std::make_unique<Files>(config, files, tell);
+  for (const std::string& node : servers) {
+    servers_[node] = std::make_unique<Server>(config, node, plan.nodes.contains(node),
+                                              plan.leases[node], plan.connect_timeout, tell);
+  }
+}
+
+Watcher::~Watcher() = default;
+
+void Watcher::give_back(const std::string& node, const std::string& job) {
+  const auto found = servers_.find(node);
+  if (found != servers_.end()) found->second->give_back(job);
+}
+
+void Watcher::supervise() {
+  for (const auto& entry : servers_) entry.second->supervise();
+}
+
+}  // namespace tidemark::scheduler

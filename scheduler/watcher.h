@@ -1,0 +1,69 @@
+// Watcher notices that somebody committed on a node, and keeps the leases of jobs whose first node
+// several daemons share. Files are watched by one thread, which the system wakes when they are
+// written; each server is asked by a thread of its own, so that one that hangs keeps nobody
+// waiting. What is noticed is told by a callback from those threads. The threads end with the
+// object.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "engines/engine.h"
+#include "model/error.h"
+#include "scheduler/config.h"
+
+namespace tidemark::scheduler {
+
+/// A look at a node showed something new.
+struct NodeLooked {
+  std::string node;
+  Pulse pulse;
+};
+/// The node cannot be watched; nothing when it can be again.
+struct NodeFailed {
+  std::string node;
+  std::optional<Error> error;
+};
+/// These jobs, of those whose leases are kept on the node, are this daemon's now.
+struct LeasesHeld {
+  std::string node;
+  std::set<std::string> jobs;
+  std::size_t surplus = 0;  // so many more than its share; another daemon waits for them
+  std::int64_t daemons = 1;
+};
+using WatchEvent = std::variant<NodeLooked, NodeFailed, LeasesHeld>;
+
+class Watcher {
+ public:
+  struct Plan {
+    std::set<std::string> nodes;                          // to notice changes on
+    std::map<std::string, std::set<std::string>> leases;  // node -> jobs
+    std::chrono::seconds connect_timeout{10};
+  };
+  using Tell = std::function<void(WatchEvent)>;
+
+  /// `config` must outlive this.
+  Watcher(const Config& config, Plan plan, Tell tell);
+  ~Watcher();
+  Watcher(const Watcher&) = delete;
+  Watcher& operator=(const Watcher&) = delete;
+
+  /// Lets another daemon have the job.
+  void give_back(const std::string& node, const std::string& job);
+  /// Cuts servers that have not answered for as long as connecting may take. Call it every second.
+  void supervise();
+
+ private:
+  class Files;
+  class Server;
+
+  std::unique_ptr<Files> files_;
+  std::map<std::string, std::unique_ptr<Server>> servers_;
+};
+
+}  // namespace tidemark::scheduler

@@ -1,0 +1,181 @@
+#!/usr/bin/env python3
+"""The daemon on PostgreSQL: continuous jobs of both products, servers that restart and that hang, and daemons that share
+the jobs of one hub."""
+import os
+import pathlib
+import signal
+import sys
+import time
+
+from daemon_support import Daemon, wait_for
+from postgresql_support import PgNode, PrivateServer, require, require_equal, run
+from support import test
+
+T = "CREATE TABLE t(id integer PRIMARY KEY, v text);"
+
+
+def rows(node):
+    return [tuple(map(str, row)) for row in node.rows("SELECT id, v FROM t ORDER BY id")]
+
+
+def arrives(node, count, seconds=30):
+    wait_for(lambda: len(rows(node)) == count, lambda: "%d rows on %s, there are %s" % (count, node.name, rows(node)), seconds)
+
+
+@test
+def test_changes_follow_both_ways_between_servers(lab):
+    a, b = PgNode(lab, "a", T), PgNode(lab, "b", T)
+    lab.job("ab", [a, b], schedule="continuous")
+    lab.activate()
+    with Daemon(lab) as daemon:
+        wait_for(lambda: daemon.job("ab")["pairs"][0]["last_success_at"], daemon.log)
+        a.sql("INSERT INTO t VALUES (1, 'a')")
+        arrives(b, 1)
+        b.sql("UPDATE t SET v = 'b'")
+        wait_for(lambda: rows(a) == [("1", "b")], "the change of b")
+        time.sleep(0.5)
+        sessions = daemon.log().count(" rows to ")
+        time.sleep(1.5)
+        require_equal(daemon.log().count(" rows to "), sessions, "lines in the log while nobody writes")
+
+
+@test
+def test_changes_follow_between_products(lab):
+    hub = PgNode(lab, "hub", T)
+    branches = [lab.node("b%d" % i, T, wal=True) for i in range(3)]
+    lab.job("all", [hub, *branches], schedule="continuous")
+    lab.activate()
+    with Daemon(lab):
+        branches[0].sql("INSERT INTO t VALUES (1, 'branch')")
+        hub.sql("INSERT INTO t VALUES (2, 'hub')")
+        for node in (hub, *branches):
+            arrives(node, 2)
+
+
+@test
+def test_a_transaction_that_commits_late_is_carried_when_it_commits(lab):
+    a, b = PgNode(lab, "a", T), PgNode(lab, "b", T)
+    lab.job("ab", [a, b], schedule="continuous")
+    lab.activate()
+    with Daemon(lab):
+        slow = a.session()
+        slow.run("BEGIN")
+        slow.run("INSERT INTO t VALUES (1, 'late')")
+        a.sql("INSERT INTO t VALUES (2, 'early')")
+        arrives(b, 1)
+        time.sleep(2)
+        slow.run("COMMIT")
+        arrives(b, 2, 10)
+        slow.close()
+
+
+@test
+def test_a_server_that_restarts_is_met_again(lab):
+    with PrivateServer() as server:
+        a, b = PgNode(lab, "a", T, server=server), lab.node("b", T, wal=True)
+        lab.job("ab", [a, b], schedule="continuous")
+        lab.activate()
+        with Daemon(lab) as daemon:
+            a.sql("INSERT INTO t VALUES (1, 'x')")
+            arrives(b, 1)
+            server.stop()
+            b.sql("INSERT INTO t VALUES (2, 'y')")
+            wait_for(lambda: "is run by another daemon, or by none" in daemon.log(), daemon.log)
+            time.sleep(2)
+            server.start()
+            arrives(a, 2, 40)
+            wait_for(lambda: daemon.job("ab")["state"] == "waiting", daemon.log)
+
+
+@test
+def test_a_server_that_hangs_touches_no_other_job(lab):
+    lab.settings["daemon"] = {"parallel": 1, "connect_timeout": "3s", "silence_timeout": "5s"}
+    with PrivateServer() as server:
+        a = PgNode(lab, "a", T, server=server)
+        b, c, d = (lab.node(name, T, wal=True) for name in "bcd")
+        lab.job("hangs", [b, a], schedule="continuous")
+        lab.job("works", [c, d], schedule="continuous")
+        lab.activate()
+        postmaster = int(pathlib.Path(server.data, "postmaster.pid").read_text().splitlines()[0])
+        with Daemon(lab) as daemon:
+            b.sql("INSERT INTO t VALUES (1, 'x')")
+            arrives(a, 1)
+            family = [postmaster] + [int(p) for p in children(postmaster)]
+            for process in family:
+                os.kill(process, signal.SIGSTOP)
+            try:
+                b.sql("INSERT INTO t VALUES (2, 'y')")
+                time.sleep(0.5)
+                for i in range(5):
+                    c.sql("INSERT INTO t VALUES (%d, 'z')" % i)
+                    arrives(d, i + 1, 10)
+                    time.sleep(1)
+                wait_for(lambda: "job hangs: b and a: " in daemon.log() and "next try in" in daemon.log(), daemon.log, 40)
+                seconds = daemon.terminate()
+                require(seconds < 4, "it took %.1f s to end while a server hung" % seconds)
+                daemon.start()
+            finally:
+                for process in reversed(family):
+                    os.kill(process, signal.SIGCONT)
+            arrives(a, 2, 60)
+
+
+def children(process):
+    found = []
+    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            continue
+        if int(fields[1]) == process:
+            found.append(stat.parent.name)
+    return found
+
+
+@test
+def test_two_daemons_share_the_jobs_of_a_hub_and_one_takes_over_from_the_other(lab):
+    hub = PgNode(lab, "hub", T)
+    branches = [lab.node("b%d" % i, T, wal=True) for i in range(20)]
+    for i, branch in enumerate(branches):
+        lab.job("j%d" % i, [hub, branch], schedule="every 1s")
+    lab.activate()
+    lab.sync()
+    lab.write_config()
+    other = lab.directory / "other.toml"
+    other.write_text(lab.config.read_text())
+
+    def mine(daemon):
+        return {job["job"] for job in daemon.status()["jobs"] if job["state"] != "elsewhere"}
+
+    number = 0
+
+    def all_write(seconds):
+        nonlocal number
+        for branch in branches:
+            number += 1
+            branch.sql("INSERT INTO t VALUES (%d, 'x')" % number)
+        arrives(hub, number, seconds)
+
+    with Daemon(lab) as first, Daemon(lab, other) as second:
+        wait_for(lambda: len(mine(first)) == 10 and len(mine(second)) == 10, "ten jobs for each")
+        require_equal(mine(first) & mine(second), set(), "jobs that both run")
+        for _ in range(3):
+            all_write(20)
+        first.kill()
+        began = time.monotonic()
+        wait_for(lambda: len(mine(second)) == 20, "all jobs are taken over", 15)
+        lab.note("taken over after %.1f s" % (time.monotonic() - began))
+        all_write(20)
+        for node in branches:
+            arrives(node, number)
+    by_job = {}
+    for job, start, end in hub.rows("SELECT job, started_at_us, finished_at_us FROM tidemark.session ORDER BY started_at_us"):
+        by_job.setdefault(job, []).append((int(start), int(end)))
+    require_equal(len(by_job), 20, "jobs in the records")
+    for job, times in by_job.items():
+        for (_, end), (start, _) in zip(times, times[1:]):
+            require(end <= start, "job %s ran twice at a time: %s" % (job, times))
+
+
+if __name__ == "__main__":
+    sys.exit(run(__doc__))

@@ -1,0 +1,485 @@
+#!/usr/bin/env python3
+"""The daemon on SQLite files: continuous jobs, kills, nodes that go and come back, commands through its socket, alerts,
+metrics, new configurations, bad ones, and what it takes while nothing happens."""
+import json
+import signal
+import socket
+import sys
+import time
+import urllib.request
+
+from daemon_support import Daemon, wait_for
+from support import (SHOP, Ledger, Writers, compare_images, connect, main, require, require_equal, test)
+
+T = "CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT);"
+
+
+def pair(lab, wal=True, **job):
+    a, b = lab.pair(T, wal=wal, **{"schedule": "continuous", **job})
+    lab.activate()
+    return a, b
+
+
+def rows(node):
+    return node.rows("SELECT * FROM t ORDER BY id")
+
+
+def equal(*nodes):
+    first = nodes[0].image()
+    return all(not compare_images(first, node.image()) for node in nodes[1:])
+
+
+def wait_equal(*nodes, seconds=30):
+    wait_for(lambda: equal(*nodes), "equal nodes", seconds)
+
+
+def both_ways(lab, wal):
+    a, b = pair(lab, wal)
+    with Daemon(lab) as daemon:
+        a.sql("INSERT INTO t VALUES (1, 'from a')")
+        wait_for(lambda: len(rows(b)) == 1, "the row of a")
+        b.sql("INSERT INTO t VALUES (2, 'from b'); UPDATE t SET v = 'both' WHERE id = 1")
+        wait_for(lambda: dict(rows(a)) == {1: "both", 2: "from b"}, "the change of b")
+        a.sql("DELETE FROM t")
+        wait_for(lambda: not rows(b), "the delete of a")
+        time.sleep(0.5)
+        sessions = daemon.log().count(" rows to ")
+        time.sleep(1.5)
+        require_equal(daemon.log().count(" rows to "), sessions, "lines in the log while nobody writes")
+    lab.require_settled()
+
+
+@test
+def test_changes_follow_both_ways_in_wal_mode(lab):
+    both_ways(lab, True)
+
+
+@test
+def test_changes_follow_both_ways_with_a_rollback_journal(lab):
+    both_ways(lab, False)
+
+
+@test
+def test_a_change_reaches_the_other_end_of_a_chain_of_jobs(lab):
+    nodes = [lab.node(name, T, wal=True) for name in "abcd"]
+    for left, right in zip(nodes, nodes[1:]):
+        lab.job(left.name + right.name, [left, right], schedule="continuous")
+    lab.activate()
+    with Daemon(lab):
+        nodes[0].sql("INSERT INTO t VALUES (1, 'one')")
+        nodes[3].sql("INSERT INTO t VALUES (4, 'four')")
+        wait_for(lambda: all(len(rows(n)) == 2 for n in nodes), "both rows everywhere")
+    lab.require_settled()
+
+
+@test
+def test_writers_beside_a_daemon_that_is_killed_again_and_again(lab):
+    nodes = [lab.node(n, SHOP, wal=True) for n in ("hub", "s1", "s2")]
+    for node in nodes[1:]:
+        lab.job("to_" + node.name, [nodes[0], node], schedule="continuous")
+    lab.activate()
+    ledger = Ledger()
+    with Daemon(lab) as daemon:
+        with Writers(lab, nodes, ledger):
+            for _ in range(20 if lab.long else 6):
+                time.sleep(lab.rng.uniform(0.2, 1.2))
+                daemon.restart_after_kill()
+        wait_equal(*nodes)
+        # Equal for a moment is not yet done: what a third node brought may be on its way.
+        time.sleep(0.5)
+        wait_equal(*nodes)
+    lab.sync(code=(0, 3))
+    lab.require_settled()
+    lab.note(str(dict(lab.require_ledger(ledger, nodes[0]))))
+
+
+@test
+def test_what_was_written_while_no_daemon_ran_is_carried_at_its_start(lab):
+    a, b = pair(lab)
+    a.sql("INSERT INTO t VALUES (1, 'x')")
+    with Daemon(lab):
+        wait_for(lambda: len(rows(b)) == 1, "the row")
+
+
+@test
+def test_a_node_that_goes_away_and_comes_back_needs_no_help(lab):
+    a, b = pair(lab)
+    c = lab.node("c", T, wal=True)
+    lab.job("ac", [a, c], schedule="continuous")
+    lab.activate()
+    with Daemon(lab) as daemon:
+        a.sql("INSERT INTO t VALUES (1, 'x')")
+        wait_for(lambda: len(rows(b)) == 1, "the row")
+        away = lab.directory / "away"
+        away.mkdir()
+        for path in lab.directory.glob("b.db*"):
+            path.rename(away / path.name)
+        a.sql("INSERT INTO t VALUES (2, 'y')")
+        wait_for(lambda: len(rows(c)) == 2, "the other job goes on")
+        wait_for(lambda: daemon.job("ab")["state"] == "failing", "the job fails")
+        require("next try in" in daemon.log(), daemon.log())
+        for path in away.iterdir():
+            path.rename(lab.directory / path.name)
+        away.rmdir()
+        wait_for(lambda: len(rows(b)) == 2, "the row that came meanwhile", 60)
+        wait_for(lambda: daemon.job("ab")["state"] == "waiting", "the job is well")
+        require("succeed again" in daemon.log(), daemon.log())
+
+
+@test
+def test_a_schedule_runs_at_its_times(lab):
+    a, b = pair(lab, schedule="every 2s")
+    with Daemon(lab) as daemon:
+        wait_for(lambda: daemon.job("ab")["pairs"][0]["last_success_at"], "the first run")
+        a.sql("INSERT INTO t VALUES (1, 'x')")
+        wait_for(lambda: len(rows(b)) == 1, "the row", 10)
+        require(daemon.job("ab")["next_at"], "the next run is told")
+    lab.jobs["ab"][0]["schedule"] = "manual"
+    with Daemon(lab) as daemon:
+        a.sql("INSERT INTO t VALUES (2, 'y')")
+        time.sleep(1)
+        require_equal(len(rows(b)), 1, "rows that a manual job carried by itself")
+        lab.run("kick", "ab")
+        wait_for(lambda: len(rows(b)) == 2, "the row after a kick")
+
+
+@test
+def test_a_window_keeps_a_job_from_running_and_a_kick_does_not_care(lab):
+    hour = time.gmtime().tm_hour
+    a, b = pair(lab, time_zone="UTC", exclude_windows=["%02d:00-%02d:00" % ((hour - 1) % 24, (hour + 2) % 24)])
+    with Daemon(lab):
+        a.sql("INSERT INTO t VALUES (1, 'x')")
+        time.sleep(1)
+        require_equal(rows(b), [], "rows that came within the window")
+        lab.run("kick", "ab")
+        wait_for(lambda: len(rows(b)) == 1, "the row after a kick")
+
+
+@test
+def test_pause_outlives_the_daemon_and_works_without_one(lab):
+    a, b = pair(lab)
+    with Daemon(lab) as daemon:
+        lab.run("pause", "ab")
+        a.sql("INSERT INTO t VALUES (1, 'x')")
+        time.sleep(0.7)
+        require_equal(rows(b), [], "rows that a paused job carried")
+        require_equal(daemon.job("ab")["state"], "paused", "the state of the job")
+        daemon.restart_after_kill()
+        time.sleep(0.7)
+        require_equal(rows(b), [], "rows that a paused job carried after a restart")
+        lab.run("resume", "ab")
+        wait_for(lambda: len(rows(b)) == 1, "the row after resume")
+    require_equal(lab.run("pause").last["daemon"], False, "a daemon answered")
+    with Daemon(lab) as daemon:
+        require_equal(daemon.job("ab")["state"], "paused", "paused while no daemon ran")
+    lab.run("resume")
+    lab.run("pause", "nobody", code=2)
+
+
+@test
+def test_a_sync_by_hand_beside_a_busy_daemon_is_never_refused(lab):
+    a, b = lab.node("a", SHOP, wal=True), lab.node("b", SHOP, wal=True)
+    lab.job("ab", [a, b], schedule="continuous")
+    lab.activate()
+    ledger = Ledger()
+    with Daemon(lab):
+        with Writers(lab, [a, b], ledger):
+            for _ in range(10):
+                lab.sync(code=(0, 3))
+                lab.run("sync", "--dry-run", code=(0, 3))
+        wait_equal(a, b)
+    lab.require_ledger(ledger, a)
+
+
+@test
+def test_a_second_daemon_is_refused_by_name_of_the_first(lab):
+    pair(lab)
+    with Daemon(lab) as daemon:
+        second = lab.run("run", code=6)
+        require(second.told("process %d" % daemon.process.pid, "since"), str(second))
+        daemon.restart_after_kill()      # what it left behind stops nobody
+        require_equal(daemon.status()["pid"], daemon.process.pid, "the daemon that answers")
+    require(not (lab.directory / "tidemark.toml.socket").exists(), "the socket stays behind")
+
+
+@test
+def test_only_the_owner_may_ask_the_daemon(lab):
+    pair(lab)
+    with Daemon(lab):
+        for name in ("tidemark.toml.socket", "tidemark.toml.state", "tidemark.toml.state.lock"):
+            require_equal((lab.directory / name).stat().st_mode & 0o777, 0o600, "the permissions of " + name)
+
+
+@test
+def test_a_daemon_that_is_told_to_end_does_so_within_a_second(lab):
+    nodes = [lab.node(n, SHOP, wal=True) for n in ("a", "b")]
+    lab.job("ab", nodes, schedule="continuous")
+    lab.activate()
+    ledger = Ledger()
+    with Daemon(lab) as daemon:
+        with Writers(lab, nodes, ledger):
+            for _ in range(3):
+                time.sleep(1)
+                seconds = daemon.terminate()
+                require(seconds < 3, "it took %.1f s" % seconds)
+                require_equal(daemon.process.returncode, 0, "exit code")
+                daemon.start()
+        # A session that waits for an application's lock is cut off.
+        holder = connect(nodes[1].path)
+        holder.execute("BEGIN IMMEDIATE")
+        nodes[0].sql("INSERT INTO tag VALUES ('held', 1, 'x')")
+        time.sleep(1)
+        seconds = daemon.terminate()
+        require(seconds < 3, "it took %.1f s while an application held a lock" % seconds)
+        holder.close()
+
+
+@test
+def test_a_new_configuration_is_taken_over_and_a_wrong_one_refused(lab):
+    a, b = pair(lab)
+    c = lab.node("c", T, wal=True)
+    with Daemon(lab) as daemon:
+        a.sql("INSERT INTO t VALUES (1, 'x')")
+        wait_for(lambda: len(rows(b)) == 1, "the row")
+        good = lab.config.read_text()
+        lab.config.write_text(good + "\n[job.bad]\nnodes = []\n")
+        daemon.reload()
+        wait_for(lambda: "the old one stays" in daemon.log(), daemon.log)
+        a.sql("INSERT INTO t VALUES (2, 'y')")
+        lab.config.write_text(good)
+        wait_for(lambda: len(rows(b)) == 2, "the old configuration goes on")
+        lab.job("ac", [a, c], schedule="continuous")
+        lab.activate()
+        daemon.reload()
+        wait_for(lambda: len(rows(c)) == 2, "the new job")
+        require_equal([job["job"] for job in daemon.status()["jobs"]], ["ab", "ac"], "jobs")
+
+
+@test
+def test_alerts_begin_once_and_end_once(lab):
+    told = lab.directory / "told"
+    a, b = pair(lab, alert={"no_success_for": "2s", "conflicts": 1, "exec": "cat >> %s" % told})
+    with Daemon(lab) as daemon:
+        a.sql("INSERT INTO t VALUES (1, 'x')")
+        wait_for(lambda: len(rows(b)) == 1, "the row")
+        time.sleep(3)
+        require(not told.exists(), lambda: "an alert of a job that is well: " + told.read_text())
+        hidden = lab.directory / "b.hidden"
+        b.path.rename(hidden)
+        a.sql("INSERT INTO t VALUES (2, 'y')")
+        wait_for(told.exists, "the alert that nothing succeeds")
+        wait_for(lambda: "no_success" in (lab.directory / "tidemark.toml.state").read_text(), "it is kept")
+        daemon.restart_after_kill()      # it goes on; it is not told again
+        time.sleep(3)
+        hidden.rename(b.path)
+        wait_for(lambda: len(told.read_text().splitlines()) >= 2, daemon.log, 60)
+        time.sleep(1.5)
+        events = [json.loads(line) for line in told.read_text().splitlines()]
+        require_equal([(e["event"], e["kind"], e["job"]) for e in events],
+                      [("begin", "no_success", "ab"), ("end", "no_success", "ab")], "alerts")
+    # A conflict: both change one row while no daemon runs.
+    a.sql("UPDATE t SET v = 'a' WHERE id = 1")
+    b.sql("UPDATE t SET v = 'b' WHERE id = 1")
+    with Daemon(lab):
+        wait_for(lambda: len(told.read_text().splitlines()) == 3, "the alert of a conflict")
+        time.sleep(1.5)
+        require_equal(json.loads(told.read_text().splitlines()[-1])["kind"], "conflicts", "the kind of the alert")
+        require_equal(len(told.read_text().splitlines()), 3, "alerts")
+
+
+@test
+def test_an_alert_command_that_hangs_stops_nothing(lab):
+    a, b = pair(lab, alert={"conflicts": 1, "exec": "sleep 600"})
+    lab.sync()
+    a.sql("INSERT INTO t VALUES (1, 'a')")
+    b.sql("INSERT INTO t VALUES (1, 'b')")
+    with Daemon(lab) as daemon:
+        wait_for(lambda: "alert begins" in daemon.log(), daemon.log)
+        a.sql("INSERT INTO t VALUES (2, 'y')")
+        wait_for(lambda: len(rows(b)) == 2, "the row")
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@test
+def test_metrics_say_what_happened(lab):
+    port = free_port()
+    lab.settings["daemon"] = {"metrics": "127.0.0.1:%d" % port}
+    a, b = pair(lab)
+    with Daemon(lab):
+        a.sql("INSERT INTO t VALUES (1, 'x'), (2, 'y')")
+        wait_for(lambda: len(rows(b)) == 2, "the rows")
+
+        def metrics():
+            with urllib.request.urlopen("http://127.0.0.1:%d/metrics" % port, timeout=10) as answer:
+                require(answer.headers["Content-Type"].startswith("text/plain; version=0.0.4"), "the media type")
+                text = answer.read().decode()
+            return {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1]) for line in text.splitlines()
+                    if line and not line.startswith("#")}
+
+        name = 'tidemark_changes_applied_total{job="ab",source="a",target="b"}'
+        wait_for(lambda: metrics().get(name) == 2, lambda: str(metrics()))
+        seen = metrics()
+        require(seen['tidemark_sessions_total{job="ab",first="a",second="b",result="success"}'] >= 1, str(seen))
+        require_equal(seen['tidemark_lag_seconds_count{job="ab",source="a",target="b"}'], 1, "lags measured")
+        success = seen['tidemark_last_success_timestamp_seconds{job="ab",first="a",second="b"}']
+        require(abs(success - time.time()) < 60, "the time of the last success: %s" % success)
+        require_equal(seen['tidemark_job_paused{job="ab"}'], 0, "paused")
+
+
+@test
+def test_lag_is_measured_and_shown(lab):
+    a, b = pair(lab)
+    with Daemon(lab) as daemon:
+        for i in range(20):
+            a.sql("INSERT INTO t VALUES (%d, 'x')" % i)
+            wait_for(lambda: len(rows(b)) == i + 1, "the row")  # pylint: disable=cell-var-from-loop
+        lags = wait_for(lambda: daemon.job("ab")["pairs"][0]["lag_to_second"], "a lag")
+        require(0 <= lags["p50_us"] <= lags["p99_us"] < 10_000_000, str(lags))
+        text = lab.run("status", as_json=False).out
+        require("daemon: process %d" % daemon.process.pid in text, text)
+
+
+@test
+def test_bad_settings_are_refused_and_nothing_is_changed(lab):
+    pair(lab)
+    taken = socket.socket()
+    taken.bind(("127.0.0.1", 0))
+    taken.listen()
+    (lab.directory / "file").write_text("mine")
+    cases = [
+        ({"socket": "file"}, "is taken by another file"),
+        ({"socket": "x" * 150}, "longer than"),
+        ({"socket": "nowhere/socket"}, "cannot be made"),
+        ({"state": "nowhere/state"}, "cannot write"),
+        ({"log_file": "nowhere/log"}, "cannot write the log"),
+        ({"metrics": "127.0.0.1:%d" % taken.getsockname()[1]}, "the port is taken"),
+        ({"metrics": "0.0.0.0:9000"}, "loopback"),
+        ({"metrics": "127.0.0.1"}, "no port"),
+        ({"parallel": 0}, "cannot be 0"),
+        ({"log_level": "loud"}, "cannot be"),
+        ({"log_format": "xml"}, "cannot be"),
+        ({"silence_timeout": "1s"}, "shorter"),
+        ({"paralel": 3}, "unknown key"),
+    ]
+    for settings, words in cases:
+        lab.settings["daemon"] = settings
+        result = lab.run("run", code=2)
+        require(result.told(words), "%s: expected %r: %s" % (settings, words, result))
+    lab.settings.clear()
+    for alert, words in (({"exec": "true"}, "waits for nothing"), ({"conflicts": 1}, "has no exec"),
+                         ({"conflicts": 0, "exec": "true"}, "cannot be 0")):
+        lab.settings["alert"] = alert
+        result = lab.run("run", code=2)
+        require(result.told(words), "%s: expected %r: %s" % (alert, words, result))
+    lab.settings.clear()
+    taken.close()
+    require_equal((lab.directory / "file").read_text(), "mine", "a file that was in the way")
+    (lab.directory / "tidemark.toml.state").write_text("{")
+    require(lab.run("run", code=1).told("damaged"), "a damaged state is named")
+
+
+@test
+def test_the_log_speaks_json_and_holds_no_row_data(lab):
+    log = lab.directory / "daemon.json"
+    lab.settings["daemon"] = {"log_file": "daemon.json", "log_format": "json"}
+    a, b = lab.pair(T, wal=True, schedule="continuous")
+    lab.activate()
+    process = lab.start("run", as_json=False)
+    try:
+        wait_for(log.exists, "the log")
+        a.sql("INSERT INTO t VALUES (1, 'secret words')")
+        wait_for(lambda: len(rows(b)) == 1, "the row")
+        wait_for(lambda: " rows to b" in log.read_text(), "the line of the session")
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=10)
+    for line in log.read_text().splitlines():
+        require(set(json.loads(line)) == {"time", "level", "message"}, line)
+    require("secret" not in log.read_text(), "row data in the log")
+
+
+@test
+def test_the_service_manager_is_told(lab):
+    pair(lab)
+    address = str(lab.directory / "notify")
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    listener.bind(address)
+    listener.settimeout(10)
+
+    def next_message(word):
+        end = time.monotonic() + 15
+        while time.monotonic() < end:
+            text = listener.recv(4096).decode()
+            if word in text:
+                return text
+        raise AssertionError("the daemon did not say " + word)
+
+    with Daemon(lab, environment={"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "4000000"}) as daemon:
+        next_message("READY=1")
+        next_message("WATCHDOG=1")
+        daemon.reload()
+        require("MONOTONIC_USEC=" in next_message("RELOADING=1"), "the time of the reload")
+        next_message("READY=1")
+        daemon.terminate()
+        next_message("STOPPING=1")
+    listener.close()
+
+
+@test
+def test_lost_triggers_are_found_without_a_session_by_hand(lab):
+    a, b = pair(lab)
+    with Daemon(lab):
+        a.sql("INSERT INTO t VALUES (1, 'x')")
+        wait_for(lambda: len(rows(b)) == 1, "the row")
+        a.sql("ALTER TABLE t RENAME TO old; CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT);"
+              "INSERT INTO t SELECT * FROM old; INSERT INTO t VALUES (2, 'y'); DROP TABLE old;")
+        wait_for(lambda: len(rows(b)) == 2, "the row that no trigger saw")
+
+
+@test
+def test_many_idle_jobs_take_nothing_and_touch_no_file(lab):
+    count = 50 if lab.long else 20
+    for i in range(count):
+        nodes = [lab.node("%s%d" % (side, i), T, wal=True) for side in "ab"]
+        nodes[0].sql("INSERT INTO t VALUES (1, 'x')")
+        lab.job("j%d" % i, nodes, schedule="continuous")
+    lab.activate()
+    lab.sync()
+
+    def times():
+        return {p.name: p.stat().st_mtime_ns for p in lab.directory.iterdir() if ".db" in p.name}
+
+    with Daemon(lab) as daemon:
+        wait_for(lambda: all(p["last_success_at"] for j in daemon.status()["jobs"] for p in j["pairs"]), "all jobs met")
+        time.sleep(13)      # what sessions kept open is closed
+        before, cpu = times(), daemon.cpu_s()
+        seconds = 30 if lab.long else 10
+        time.sleep(seconds)
+        used, after = daemon.cpu_s() - cpu, times()
+        require_equal(after, before, "the times of files while nobody wrote")
+        memory = daemon.memory_kib() / 1024
+        require(memory < 100, "memory: %.0f MiB" % memory)
+        # Sanitizers make everything slower; the benchmark holds the real figure.
+        require(used / seconds < 0.1, "CPU: %.1f %%" % (100 * used / seconds))
+        lab.note("%d jobs: %.2f %% of a core, %.0f MiB, %d descriptors" % (
+            count, 100 * used / seconds, memory, daemon.descriptors()))
+
+
+@test
+def test_watching_the_status_repeats_it(lab):
+    pair(lab)
+    process = lab.start("status", "--watch")
+    time.sleep(3.5)
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=20)
+    lines = [json.loads(line) for line in out.decode().splitlines() if line]
+    require(sum(line["type"] == "status" for line in lines) >= 2, out.decode())
+
+
+if __name__ == "__main__":
+    sys.exit(main(__doc__))

@@ -1,0 +1,326 @@
+#include "scheduler/planner.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <memory>
+#include <vector>
+
+using namespace tidemark;
+using namespace tidemark::scheduler;
+
+namespace {
+
+constexpr std::int64_t kSecond = 1'000'000;
+constexpr std::int64_t kNoon = 1'800'000'000 * kSecond;
+
+/// Jobs of nodes a, b, c ..., and a clock that is moved by hand.
+class World {
+ public:
+  Planner::Limits limits;
+  std::set<std::string> exclusive;
+  Moment now{.day_us = kNoon, .steady_us = 1000 * kSecond};
+
+  Timing& job(const std::string& name, std::vector<std::string> nodes, Mode mode = Mode::two_way) {
+    auto config = std::make_unique<JobConfig>();
+    config->name = name;
+    config->nodes = std::move(nodes);
+    config->mode = mode;
+    configs_.push_back(std::move(config));
+    timings_.push_back(std::make_unique<Timing>());
+    return *timings_.back();
+  }
+  Timing& continuous(const std::string& name, std::vector<std::string> nodes) {
+    Timing& timing = job(name, std::move(nodes));
+    timing.continuous = timing.at_start = true;
+    return timing;
+  }
+  Timing& every(const std::string& name, std::vector<std::string> nodes, std::int64_t period_us) {
+    Timing& timing = job(name, std::move(nodes));
+    timing.at_start = true;
+    timing.next = [period_us](std::int64_t after_us) { return after_us + period_us; };
+    return timing;
+  }
+
+  Planner& planner() {
+    if (!planner_) {
+      std::vector<Planner::Job> jobs;
+      for (std::size_t i = 0; i < configs_.size(); ++i) {
+        jobs.push_back({.config = configs_[i].get(), .timing = *timings_[i]});
+      }
+      planner_ = std::make_unique<Planner>(std::move(jobs), exclusive, limits, now);
+    }
+    return *planner_;
+  }
+
+  JobConfig& config(std::size_t job) { return *configs_[job]; }
+
+  void pass(std::int64_t us) {
+    now.day_us += us;
+    now.steady_us += us;
+  }
+  std::vector<Planner::PairId> begun() { return planner().decide(now).begin; }
+  void done(Planner::PairId pair, Planner::Done what = {}) { planner().done(pair, what, now); }
+  /// Runs what begins until nothing does, without time passing beyond the rests.
+  int settle() {
+    int sessions = 0;
+    for (int i = 0; i < 100; ++i) {
+      const auto pairs = begun();
+      for (const Planner::PairId pair : pairs)
+        done(pair, {.first_knows = {{"t", 1}}, .second_knows = {{"t", 1}}});
+      sessions += static_cast<int>(pairs.size());
+      pass(limits.max_rest_us);
+      if (pairs.empty()) break;
+    }
+    return sessions;
+  }
+  void look(const std::string& node, bool pending, std::uint64_t knowledge,
+            const std::string& table = "t") {
+    Pulse pulse{.generation = ++generation_};
+    pulse.tables[table] = {.pending = pending, .knowledge = knowledge};
+    planner().looked(node, pulse);
+  }
+
+ private:
+  std::vector<std::unique_ptr<JobConfig>> configs_;
+  std::vector<std::unique_ptr<Timing>> timings_;
+  std::unique_ptr<Planner> planner_;
+  std::int64_t generation_ = 0;
+};
+
+using Pairs = std::vector<Planner::PairId>;
+
+}  // namespace
+
+TEST_CASE("a continuous pair meets once at the start and then when somebody wrote") {
+  World world;
+  world.continuous("ab", {"a", "b"});
+  CHECK(world.settle() == 1);
+  world.look("a", false, 1);
+  world.look("b", false, 1);
+  CHECK(world.begun() == Pairs{});
+  world.look("a", true, 1);
+  CHECK(world.begun() == Pairs{0});
+  CHECK(world.begun() == Pairs{});  // never twice at a time
+}
+
+TEST_CASE("what a session wrote itself is no reason for another one") {
+  World world;
+  world.continuous("ab", {"a", "b"});
+  world.settle();
+  world.look("a", true, 1);
+  REQUIRE(world.begun() == Pairs{0});
+  // The harvest and the apply are noticed while the session runs, and after it.
+  world.look("a", false, 2);
+  world.done(0, {.second_learned = true, .first_knows = {{"t", 2}}, .second_knows = {{"t", 3}}});
+  world.look("b", false, 3);
+  world.pass(world.limits.max_rest_us);
+  CHECK(world.begun() == Pairs{});
+  // What a third node brought is.
+  world.look("a", false, 4);
+  CHECK(world.begun() == Pairs{0});
+}
+
+TEST_CASE("a change during a session is carried right after it") {
+  World world;
+  world.continuous("ab", {"a", "b"});
+  world.settle();
+  world.look("a", true, 1);
+  REQUIRE(world.begun() == Pairs{0});
+  world.look("a", true, 2);
+  world.done(0, {.first_knows = {{"t", 2}}, .second_knows = {{"t", 2}}});
+  world.pass(world.limits.max_rest_us);
+  CHECK(world.begun() == Pairs{0});
+}
+
+TEST_CASE("a log that no session can empty does not keep a pair at work for ever") {
+  World world;
+  world.continuous("ab", {"a", "b"});
+  world.settle();
+  world.look("a", true, 1);
+  CHECK(world.settle() == 1);
+  CHECK(world.settle() == 0);
+}
+
+TEST_CASE("changes of tables that the job leaves out are nobody's business") {
+  World world;
+  world.continuous("ab", {"a", "b"});
+  world.config(0).exclude = {"x"};
+  world.settle();
+  world.look("a", true, 1, "x");
+  CHECK(world.begun() == Pairs{});
+}
+
+TEST_CASE("a pair rests after a session in proportion to its length") {
+  World world;
+  world.continuous("ab", {"a", "b"});
+  world.settle();
+  world.look("a", true, 1);
+  REQUIRE(world.begun() == Pairs{0});
+  world.pass(20'000);
+  world.look("a", true, 2);
+  world.done(0);
+  const Planner::Decision waits = world.planner().decide(world.now);
+  CHECK(waits.begin == Pairs{});
+  REQUIRE(waits.wake_us);
+  CHECK(*waits.wake_us == world.now.steady_us + 20'000 * world.limits.rest_factor);
+  world.pass(20'000 * world.limits.rest_factor);
+  CHECK(world.begun() == Pairs{0});
+}
+
+TEST_CASE("no more sessions than allowed are at work, and the longest waiting goes first") {
+  World world;
+  world.limits.parallel = 2;
+  for (const char* name : {"j0", "j1", "j2", "j3"}) {
+    world.continuous(name, {std::string(name) + "a", std::string(name) + "b"});
+  }
+  CHECK(world.begun() == Pairs{0, 1});
+  world.pass(1000);
+  world.done(0);
+  world.look("j0a", true, 1);
+  world.pass(world.limits.max_rest_us);
+  CHECK(world.begun() == Pairs{2});  // not 0 again
+}
+
+TEST_CASE("a session that hangs makes room for others") {
+  World world;
+  world.limits.parallel = 1;
+  world.continuous("hangs", {"a", "b"});
+  world.continuous("works", {"c", "d"});
+  CHECK(world.begun() == Pairs{0});
+  world.pass(world.limits.stalled_us - 1);
+  CHECK(world.begun() == Pairs{});
+  world.pass(1);
+  CHECK(world.begun() == Pairs{1});
+}
+
+TEST_CASE("a file takes part in one session at a time, a server in many") {
+  World world;
+  world.continuous("all", {"hub", "a", "b"});
+  SUBCASE("server") { CHECK(world.begun() == Pairs{0, 1}); }
+  SUBCASE("file") {
+    world.exclusive = {"hub", "a", "b"};
+    CHECK(world.begun() == Pairs{0});
+    world.done(0);
+    CHECK(world.begun() == Pairs{1});
+  }
+}
+
+TEST_CASE("retries come later and later, not all at once, and one success ends them") {
+  World world;
+  world.continuous("ab", {"a", "b"});
+  std::int64_t before_us = 0;
+  for (int i = 0; i < 12; ++i) {
+    REQUIRE(world.begun() == Pairs{0});
+    const Moment next = world.planner().failed(0, 0.5, world.now);
+    const std::int64_t pause_us = next.steady_us - world.now.steady_us;
+    CHECK(pause_us >= before_us);
+    CHECK(pause_us <= world.limits.last_retry_us);
+    CHECK(next.day_us - world.now.day_us == pause_us);
+    before_us = pause_us;
+    world.pass(pause_us - 1);
+    CHECK(world.begun() == Pairs{});
+    world.pass(1);
+  }
+  CHECK(before_us > world.limits.last_retry_us / 2);
+  REQUIRE(world.begun() == Pairs{0});
+  world.done(0);
+  world.look("a", true, 1);
+  world.pass(world.limits.max_rest_us);
+  REQUIRE(world.begun() == Pairs{0});
+  CHECK(world.planner().failed(0, 1, world.now).steady_us - world.now.steady_us ==
+        world.limits.first_retry_us);
+}
+
+TEST_CASE("a node that is back is met at once") {
+  World world;
+  world.continuous("ab", {"a", "b"});
+  world.continuous("cd", {"c", "d"});
+  REQUIRE(world.begun() == Pairs{0, 1});
+  world.planner().failed(0, 1, world.now);
+  world.planner().failed(1, 1, world.now);
+  world.planner().is_back("b");
+  CHECK(world.begun() == Pairs{0});
+}
+
+TEST_CASE("a run that was missed while the machine slept happens once") {
+  World world;
+  world.every("ab", {"a", "b"}, 30 * kSecond);
+  CHECK(world.settle() == 1);
+  world.now.day_us += 3600 * kSecond;  // the time since the start stood still
+  CHECK(world.settle() == 1);
+  world.pass(30 * kSecond);
+  CHECK(world.settle() == 1);
+}
+
+TEST_CASE("a clock that is set back does not stop a schedule") {
+  World world;
+  world.every("ab", {"a", "b"}, 30 * kSecond);
+  world.settle();
+  world.now.day_us -= 7200 * kSecond;
+  world.settle();
+  world.pass(31 * kSecond);
+  CHECK(world.settle() == 1);
+}
+
+TEST_CASE(
+    "windows, pauses, holds and leases keep a job from running, and it runs once afterwards") {
+  World world;
+  Timing& timing = world.continuous("ab", {"a", "b"});
+  bool excluded = false;
+  timing.excluded_until = [&](std::int64_t now_us) {
+    return excluded ? std::optional<std::int64_t>(now_us + 60 * kSecond) : std::nullopt;
+  };
+  world.settle();
+  const auto set = [&](bool forbidden, int way) {
+    if (way == 0) excluded = forbidden;
+    if (way == 1) world.planner().pause(0, forbidden);
+    if (way == 2) world.planner().hold(0, forbidden);
+    if (way == 3) world.planner().lease(0, !forbidden);
+  };
+  for (int way = 0; way < 4; ++way) {
+    CAPTURE(way);
+    set(true, way);
+    world.look("a", true, 10 + static_cast<std::uint64_t>(way));
+    CHECK(world.begun() == Pairs{});
+    set(false, way);
+    CHECK(world.settle() == 1);
+  }
+  excluded = true;
+  world.planner().pause(0, true);
+  CHECK(world.begun() == Pairs{});
+  world.planner().kick(0);  // somebody asks for it
+  CHECK(world.begun() == Pairs{0});
+}
+
+TEST_CASE("what a later pair brought to the first node reaches those that met before") {
+  World world;
+  world.job("all", {"hub", "a", "b", "c"}).next = [](std::int64_t after_us) {
+    return after_us + 60 * kSecond;
+  };
+  world.limits.parallel = 1;
+  world.pass(0);
+  world.planner();
+  world.pass(60 * kSecond);
+  std::vector<Planner::PairId> order;
+  for (int i = 0; i < 10; ++i) {
+    const auto pairs = world.begun();
+    if (pairs.empty()) break;
+    order.push_back(pairs.front());
+    world.done(pairs.front(), {.first_learned = pairs.front() == 1});
+    world.pass(kSecond);
+  }
+  CHECK(order == Pairs{0, 1, 2, 0});
+}
+
+TEST_CASE("a continuous pair meets now and then although nobody was seen to write") {
+  World world;
+  world.continuous("ab", {"a", "b"});
+  world.settle();
+  const Planner::Decision idle = world.planner().decide(world.now);
+  CHECK(idle.begin == Pairs{});
+  REQUIRE(idle.wake_us);
+  CHECK(*idle.wake_us > world.now.steady_us);
+  world.pass(world.limits.sweep_us);
+  CHECK(world.begun() == Pairs{0});
+}
