@@ -30,6 +30,9 @@ struct Traits {
   bool shared = false;          // sessions of many pairs write to it: locks are kept short
   bool loose = false;           // columns hold values of any kind
   bool translated = false;      // its rows were stored by another product (see TranslatingNode)
+  /// What a session writes is checked by the product's own foreign keys at once, and sets off what
+  /// they do on a delete. Meaningful in a write transaction.
+  bool checks_references = false;
 };
 
 /// Whom a write transaction keeps out while it is open.
@@ -127,6 +130,12 @@ class PairSink {
   /// key of either side in KeyOrder; `equal` says that both sides hold identical rows (or both
   /// none).
   virtual void pair(const ChangedRow* incoming, const ChangedRow* local, bool equal) = 0;
+};
+
+/// A row that refers to another one by a foreign key.
+struct Referrer {
+  std::string table;
+  Row key;  // empty where the table has none
 };
 
 struct HarvestCounts {
@@ -328,13 +337,32 @@ class Node {
   virtual std::vector<Row> unique_rivals(const ActiveTable& table, RowView row) = 0;
   virtual TableDigest digest(const ActiveTable& table) = 0;
 
+  // --- References between rows, by the foreign keys of this database (in a write transaction). A
+  // row with NULL among the columns of a key refers to nothing by it.
+  // ---------------------------------------
+  /// Some table, under capture or not, has a foreign key to this one. Needs no transaction.
+  virtual bool is_referenced(const ActiveTable& table) = 0;
+  /// The rows that refer to values of `row` that `instead` (empty: no row) would not have; each
+  /// once. A row that refers to itself does not count.
+  virtual std::vector<Referrer> referrers(const ActiveTable& table, RowView row,
+                                          RowView instead) = 0;
+  /// Positions in the foreign keys of `table` of those by which `row` refers to a row that is not
+  /// there. A row may refer to itself.
+  virtual std::vector<std::size_t> missing_parents(const ActiveTable& table, RowView row) = 0;
+  /// Keys of the rows that refer to a row that is not there, among those whose version `known` does
+  /// not cover, or (null) among all. Nothing where the product itself lets no such row in.
+  virtual std::vector<Row> orphans(const ActiveTable& table, const Knowledge* known) = 0;
+  /// The key of the row of `table` that holds `values` in `columns`.
+  virtual std::optional<Row> find_by(const ActiveTable& table,
+                                     const std::vector<std::string>& columns, RowView values) = 0;
+
   // --- Writing (in a write transaction; nothing of this is captured)
   // ---------------------------------------
   virtual std::unique_ptr<Stage> make_stage(const ActiveTable& table, StageUse use) = 0;
   /// Consumes the stage. A staged row is written with its version when the target has no version of
   /// its key or one that `source_knowledge` covers; one that the target has already is passed over;
-  /// the rest goes to `sink`, one at a time, each before the next row is looked at. Counts what was
-  /// written.
+  /// the rest goes to `sink`, one at a time, each before the next row is looked at. So does what
+  /// would take a row away, or a value of it, to which another row refers. Counts what was written.
   virtual PullCounts apply_known(const ActiveTable& table, Stage& stage,
                                  const Knowledge& source_knowledge, ApplySink& sink) = 0;
   /// Consumes the stage and merges it with all rows and versions of the target.

@@ -252,6 +252,81 @@ TableDigest TranslatingNode::digest(const ActiveTable& table) {
   return digest;
 }
 
+bool TranslatingNode::is_referenced(const ActiveTable& table) {
+  return inner_.is_referenced(own(table));
+}
+
+// A row that cannot be turned into one of ours is not here, and nothing refers to it.
+std::vector<Referrer> TranslatingNode::referrers(const ActiveTable& table, RowView row,
+                                                 RowView instead) {
+  Translation& translated = translation(table);
+  RowConverter converter(translated.shown, translated.own.spec);
+  std::vector<ValueView> own_row, own_instead;
+  if (translated.to_own.convert_row(row, own_row)) return {};
+  if (!instead.empty() && converter.convert_row(instead, own_instead)) return {};
+  std::vector<Referrer> referrers = inner_.referrers(translated.own, own_row, own_instead);
+  for (Referrer& referrer : referrers) {
+    const auto found = std::find_if(
+        own_tables_.begin(), own_tables_.end(),
+        [&](const auto& candidate) { return candidate.second.spec.name == referrer.table; });
+    TableSpec named;
+    named.name = referrer.table;
+    referrer.table = names_.agreed(named).name;
+    if (found == own_tables_.end() || referrer.key.empty()) continue;
+    const auto child = translations_.find(found->first);
+    if (child == translations_.end()) continue;  // no session has asked for it: as it is
+    const auto views = to_views(referrer.key);
+    std::vector<ValueView> shown;
+    if (!child->second->to_shown.convert_key(views, shown)) referrer.key = to_row(shown);
+  }
+  return referrers;
+}
+
+std::vector<std::size_t> TranslatingNode::missing_parents(const ActiveTable& table, RowView row) {
+  Translation& translated = translation(table);
+  std::vector<ValueView> own_row;
+  if (translated.to_own.convert_row(row, own_row)) return {};
+  return inner_.missing_parents(translated.own, own_row);
+}
+
+std::vector<Row> TranslatingNode::orphans(const ActiveTable& table, const Knowledge* known) {
+  Translation& translated = translation(table);
+  std::vector<Row> keys = inner_.orphans(translated.own, known);
+  for (Row& key : keys) {
+    const auto views = to_views(key);
+    std::vector<ValueView> shown;
+    if (!translated.to_shown.convert_key(views, shown)) key = to_row(shown);
+  }
+  return keys;
+}
+
+std::optional<Row> TranslatingNode::find_by(const ActiveTable& table,
+                                            const std::vector<std::string>& columns,
+                                            RowView values) {
+  Translation& translated = translation(table);
+  // The values stand where a row has them; the rest of it is not looked at.
+  std::vector<ValueView> row(translated.shown.columns.size());
+  std::vector<std::string> own_columns;
+  std::vector<std::size_t> positions;
+  for (std::size_t i = 0; i < columns.size(); ++i) {
+    for (std::size_t position = 0; position < row.size(); ++position) {
+      if (translated.shown.columns[position].name != columns[i]) continue;
+      row[position] = values[i];
+      positions.push_back(position);
+      own_columns.push_back(translated.own.spec.columns[position].name);
+    }
+  }
+  std::vector<ValueView> own_row, own_values;
+  if (translated.to_own.convert_row(row, own_row)) return std::nullopt;
+  for (const std::size_t position : positions) own_values.push_back(own_row[position]);
+  std::optional<Row> key = inner_.find_by(translated.own, own_columns, own_values);
+  if (!key) return key;
+  const auto views = to_views(*key);
+  std::vector<ValueView> shown;
+  if (!translated.to_shown.convert_key(views, shown)) key = to_row(shown);
+  return key;
+}
+
 std::unique_ptr<Stage> TranslatingNode::make_stage(const ActiveTable& table, StageUse use) {
   const Translation& translated = translation(table);
   return std::make_unique<OwnStage>(inner_.make_stage(translated.own, use), translated);

@@ -121,6 +121,13 @@ class TranslatingNode final : public Node {
   std::vector<Row> unique_rivals(const ActiveTable& table, RowView row) override;
   TableDigest digest(const ActiveTable& table) override;
 
+  bool is_referenced(const ActiveTable& table) override;
+  std::vector<Referrer> referrers(const ActiveTable& table, RowView row, RowView instead) override;
+  std::vector<std::size_t> missing_parents(const ActiveTable& table, RowView row) override;
+  std::vector<Row> orphans(const ActiveTable& table, const Knowledge* known) override;
+  std::optional<Row> find_by(const ActiveTable& table, const std::vector<std::string>& columns,
+                             RowView values) override;
+
   std::unique_ptr<Stage> make_stage(const ActiveTable& table, StageUse use) override;
   PullCounts apply_known(const ActiveTable& table, Stage& stage, const Knowledge& source_knowledge,
                          ApplySink& sink) override;

@@ -52,10 +52,15 @@ struct UniqueSpec {
   friend bool operator==(const UniqueSpec&, const UniqueSpec&) = default;
 };
 
+/// What a delete of the parent does to rows that refer to it, where the application makes it. No
+/// such action runs while a session writes; what it did is captured where it happened.
+enum class ReferenceAction : std::uint8_t { none, restrict, cascade, set_null, set_default };
+
 struct ForeignKeySpec {
   std::vector<std::string> columns;
   std::string parent_table;
   std::vector<std::string> parent_columns;  // never empty: an implied parent key is spelled out
+  ReferenceAction on_delete = ReferenceAction::none;
 
   friend bool operator==(const ForeignKeySpec&, const ForeignKeySpec&) = default;
 };

@@ -19,6 +19,31 @@ bool holds_same(const TableSpec& spec, const UniqueSpec& unique, RowView a, RowV
   });
 }
 
+std::size_t position_of(const TableSpec& spec, const std::string& column) {
+  for (std::size_t i = 0; i < spec.columns.size(); ++i) {
+    if (spec.columns[i].name == column) return i;
+  }
+  throw Error(ExitCode::failed, "table " + spec.name + " has no column " + column,
+              "correct the foreign key");
+}
+
+bool has_null(const std::vector<ValueView>& values) {
+  return std::any_of(values.begin(), values.end(),
+                     [](const ValueView& value) { return value.kind == ValueKind::null; });
+}
+
+/// Equal as the columns of `spec` compare.
+bool same_values(const TableSpec& spec, const std::vector<std::string>& columns, RowView a,
+                 RowView b) {
+  for (std::size_t i = 0; i < columns.size(); ++i) {
+    TableSpec one;
+    one.columns.push_back(spec.columns[position_of(spec, columns[i])]);
+    one.key.push_back(0);
+    if (KeyOrder(one).compare(RowView(&a[i], 1), RowView(&b[i], 1)) != 0) return false;
+  }
+  return true;
+}
+
 template <typename Visit>
 void each_rival(const Table& table, RowView row, const Visit& visit) {
   if (table.spec.uniques.empty()) return;
@@ -67,6 +92,101 @@ std::vector<Row> rivals_of(const Table& table, RowView row) {
   each_rival(table, row,
              [&](const StoredRow& key, const UniqueSpec&) { keys.push_back(key.values()); });
   return keys;
+}
+
+std::vector<ValueView> values_of(const TableSpec& spec, const std::vector<std::string>& columns,
+                                 RowView row) {
+  std::vector<ValueView> values;
+  for (const std::string& name : columns) values.push_back(row[position_of(spec, name)]);
+  return values;
+}
+
+const StoredRow* find_by(const Table& table, const std::vector<std::string>& columns,
+                         RowView values) {
+  std::vector<std::string> key_names;
+  for (const std::size_t position : table.spec.key) {
+    key_names.push_back(table.spec.columns[position].name);
+  }
+  if (columns == key_names) {
+    const auto found = table.entries.find(values);
+    return found == table.entries.end() || !found->second.present ? nullptr : &found->first;
+  }
+  for (const auto& [key, entry] : table.entries) {
+    if (!entry.present) continue;
+    if (same_values(table.spec, columns, values_of(table.spec, columns, entry.row.view()),
+                    values)) {
+      return &key;
+    }
+  }
+  return nullptr;
+}
+
+bool has_parent(const Content& content, const Table& table, const ForeignKeySpec& foreign_key,
+                RowView row, bool itself) {
+  const std::vector<ValueView> values = values_of(table.spec, foreign_key.columns, row);
+  if (has_null(values)) return true;
+  if (itself && foreign_key.parent_table == table.spec.name &&
+      same_values(table.spec, foreign_key.parent_columns,
+                  values_of(table.spec, foreign_key.parent_columns, row), values)) {
+    return true;
+  }
+  const auto parent = content.tables.find(foreign_key.parent_table);
+  return parent != content.tables.end() && parent->second.exists &&
+         find_by(parent->second, foreign_key.parent_columns, values) != nullptr;
+}
+
+std::vector<StoredReferrer> referrers_of(const Content& content, const Table& table, RowView row,
+                                         RowView instead) {
+  std::vector<StoredReferrer> referrers;
+  const std::vector<ValueView> own_key = key_of(table.spec, row);
+  for (const auto& [name, child] : content.tables) {
+    if (!child.exists) continue;
+    for (const ForeignKeySpec& foreign_key : child.spec.foreign_keys) {
+      if (foreign_key.parent_table != table.spec.name) continue;
+      const std::vector<ValueView> wanted = values_of(table.spec, foreign_key.parent_columns, row);
+      if (has_null(wanted)) continue;
+      if (!instead.empty() &&
+          same_values(table.spec, foreign_key.parent_columns,
+                      values_of(table.spec, foreign_key.parent_columns, instead), wanted)) {
+        continue;
+      }
+      for (const auto& [key, entry] : child.entries) {
+        if (!entry.present) continue;
+        // A row that refers to itself keeps nobody.
+        if (&child == &table && table.entries.key_comp().order.compare(key.view(), own_key) == 0) {
+          continue;
+        }
+        const std::vector<ValueView> values =
+            values_of(child.spec, foreign_key.columns, entry.row.view());
+        if (has_null(values) ||
+            !same_values(table.spec, foreign_key.parent_columns, wanted, values)) {
+          continue;
+        }
+        referrers.push_back({.table = &child, .foreign_key = &foreign_key, .key = key});
+      }
+    }
+  }
+  return referrers;
+}
+
+/// An application's statement as a whole, or an Error and nothing of it.
+template <typename Work>
+bool MemoryDatabase::whole_or_not(const Work& work) {
+  const bool has_references =
+      std::any_of(content_.tables.begin(), content_.tables.end(),
+                  [](const auto& item) { return !item.second.spec.foreign_keys.empty(); });
+  if (!has_references) return work();
+  const std::map<std::string, Table> before = content_.tables;
+  const std::int64_t revision = revision_;
+  try {
+    const bool result = work();
+    require_parents();
+    return result;
+  } catch (...) {
+    content_.tables = before;
+    revision_ = revision;
+    throw;
+  }
 }
 
 MemoryDatabase::MemoryDatabase(const MemoryDatabase& other)
@@ -128,18 +248,24 @@ void MemoryDatabase::insert(const std::string& name, const Row& row) {
     refusal = Refusal{Refusal::Kind::unique, "UNIQUE constraint failed: key of " + name};
   }
   if (refusal) throw Error(ExitCode::failed, refusal->reason, "choose other values");
-  write_row(table, stored.view());
+  whole_or_not([&] {
+    write_row(table, stored.view());
+    return true;
+  });
 }
 
 void MemoryDatabase::replace(const std::string& name, const Row& row) {
   require_no_writer();
   Table& table = table_of(name);
   const StoredRow stored(to_views(row));
-  for (const Row& rival : rivals_of(table, stored.view())) erase_row(table, to_views(rival));
-  if (const auto refusal = refusal_of(table, stored.view())) {
-    throw Error(ExitCode::failed, refusal->reason, "choose other values");
-  }
-  write_row(table, stored.view());
+  whole_or_not([&] {
+    for (const Row& rival : rivals_of(table, stored.view())) erase_row(table, to_views(rival));
+    if (const auto refusal = refusal_of(table, stored.view())) {
+      throw Error(ExitCode::failed, refusal->reason, "choose other values");
+    }
+    write_row(table, stored.view());
+    return true;
+  });
 }
 
 bool MemoryDatabase::update(const std::string& name, const Row& row) {
@@ -151,13 +277,17 @@ bool MemoryDatabase::update(const std::string& name, const Row& row) {
   if (const auto refusal = refusal_of(table, stored.view())) {
     throw Error(ExitCode::failed, refusal->reason, "choose other values");
   }
-  write_row(table, stored.view());
-  return true;
+  return whole_or_not([&] {
+    const StoredRow before = found->second.row;
+    write_row(table, stored.view());
+    act_on_referrers(name, before.view(), stored.view());
+    return true;
+  });
 }
 
 bool MemoryDatabase::remove(const std::string& name, const Row& key) {
   require_no_writer();
-  return erase_row(table_of(name), to_views(key));
+  return whole_or_not([&] { return erase_row(table_of(name), to_views(key)); });
 }
 
 std::optional<Row> MemoryDatabase::find(const std::string& name, const Row& key) const {
@@ -224,13 +354,61 @@ bool MemoryDatabase::erase_row(Table& table, RowView key) {
   if (found == table.entries.end() || !found->second.present) return false;
   log_touch(table, found->first.view(), Touch::remove);
   ++revision_;
+  const StoredRow before = found->second.row;
   if (found->second.version) {
     found->second.present = false;
     found->second.row = StoredRow();
   } else {
     table.entries.erase(found);
   }
+  act_on_referrers(table.spec.name, before.view(), {});
   return true;
+}
+
+void MemoryDatabase::require_parents() const {
+  for (const auto& [name, table] : content_.tables) {
+    if (!table.exists) continue;
+    for (const ForeignKeySpec& foreign_key : table.spec.foreign_keys) {
+      for (const auto& [key, entry] : table.entries) {
+        if (!entry.present || has_parent(content_, table, foreign_key, entry.row.view(), true)) {
+          continue;
+        }
+        throw Error(ExitCode::failed, "FOREIGN KEY constraint failed: " + name, "write the parent");
+      }
+    }
+  }
+}
+
+void MemoryDatabase::act_on_referrers(const std::string& name, RowView row, RowView instead) {
+  for (const StoredReferrer& referrer : referrers_of(content_, table_of(name), row, instead)) {
+    Table& child = table_of(referrer.table->spec.name);
+    const auto found = child.entries.find(referrer.key);
+    if (found == child.entries.end() || !found->second.present) continue;
+    switch (referrer.foreign_key->on_delete) {
+      case ReferenceAction::none:
+        break;  // whoever is left without a parent at the end of the statement fails it
+      case ReferenceAction::restrict:
+        throw Error(ExitCode::failed, "FOREIGN KEY constraint failed: " + child.spec.name,
+                    "delete what refers to the row first");
+      case ReferenceAction::cascade:
+        if (instead.empty()) erase_row(child, referrer.key.view());
+        break;
+      case ReferenceAction::set_null:
+      case ReferenceAction::set_default: {
+        if (!instead.empty()) break;
+        Row changed = found->second.row.values();
+        for (const std::string& column : referrer.foreign_key->columns) {
+          changed[position_of(child.spec, column)] = Value::null();
+        }
+        const StoredRow stored(to_views(changed));
+        if (const auto refusal = refusal_of(child, stored.view())) {
+          throw Error(ExitCode::failed, refusal->reason, "choose other values");
+        }
+        write_row(child, stored.view());
+        break;
+      }
+    }
+  }
 }
 
 }  // namespace tidemark::memory

@@ -121,6 +121,8 @@ class MemoryDatabase {
   // -----------------------------
   void create_table(const TableSpec& spec);
   void drop_table(const std::string& table);
+  // Foreign keys hold: whatever would break one is refused with an Error and undone, and deletes
+  // act on the rows that refer to the deleted one as their tables say.
   void insert(const std::string& table, const Row& row);   // throws when the key is there
   void replace(const std::string& table, const Row& row);  // removes what is in the way
   bool update(const std::string& table, const Row& row);   // by key; false when there is none
@@ -149,6 +151,10 @@ class MemoryDatabase {
   void log_touch(Table& table, RowView key, Touch touch);
   void write_row(Table& table, RowView row);
   bool erase_row(Table& table, RowView key);
+  template <typename Work>
+  bool whole_or_not(const Work& work);
+  void act_on_referrers(const std::string& table, RowView row, RowView instead);
+  void require_parents() const;
 
   Content content_;
   std::int64_t clock_us_ = 0;
@@ -167,5 +173,24 @@ Entry& entry_of(Table& table, RowView key);
 std::optional<Refusal> refusal_of(const Table& table, RowView row);
 /// Keys of rows other than `row`'s own that hold a unique value of `row`.
 std::vector<Row> rivals_of(const Table& table, RowView row);
+
+/// A row that refers to another one, by a foreign key of its table.
+struct StoredReferrer {
+  const Table* table = nullptr;
+  const ForeignKeySpec* foreign_key = nullptr;
+  StoredRow key;
+};
+/// The rows that refer to values of `row` of `table` that `instead` (empty: no row) lacks.
+std::vector<StoredReferrer> referrers_of(const Content& content, const Table& table, RowView row,
+                                         RowView instead);
+/// `row` refers to nothing by this key, or to a row that is there or (`itself`) to itself.
+bool has_parent(const Content& content, const Table& table, const ForeignKeySpec& foreign_key,
+                RowView row, bool itself);
+/// The key of the row that holds `values` in `columns`; null if none does.
+const StoredRow* find_by(const Table& table, const std::vector<std::string>& columns,
+                         RowView values);
+/// Values of a row by the names of its columns.
+std::vector<ValueView> values_of(const TableSpec& spec, const std::vector<std::string>& columns,
+                                 RowView row);
 
 }  // namespace tidemark::memory

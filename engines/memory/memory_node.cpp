@@ -593,6 +593,72 @@ TableDigest MemoryNode::digest(const ActiveTable& active) {
   return digest;
 }
 
+// --- References
+// ---------------------------------------------------------------------------------------------------
+
+bool MemoryNode::is_referenced(const ActiveTable& active) {
+  const std::string& name = active.spec.name;
+  const std::map<std::string, Table>& tables = content().tables;
+  return std::any_of(tables.begin(), tables.end(), [&](const auto& item) {
+    const std::vector<ForeignKeySpec>& keys = item.second.spec.foreign_keys;
+    return std::any_of(keys.begin(), keys.end(),
+                       [&](const ForeignKeySpec& key) { return key.parent_table == name; });
+  });
+}
+
+std::vector<Referrer> MemoryNode::referrers(const ActiveTable& active, RowView row,
+                                            RowView instead) {
+  const Table& table = table_of(active);
+  const ColumnMap columns(active.spec, table.spec);
+  const StoredRow stored = columns.to_stored(row);
+  const StoredRow stored_instead = columns.to_stored(instead);
+  std::vector<Referrer> referrers;
+  for (const StoredReferrer& found :
+       referrers_of(content(), table, stored.view(), stored_instead.view())) {
+    Referrer referrer{.table = found.table->spec.name, .key = found.key.values()};
+    const bool known = std::any_of(referrers.begin(), referrers.end(), [&](const Referrer& other) {
+      return other.table == referrer.table && other.key == referrer.key;
+    });
+    if (!known) referrers.push_back(std::move(referrer));
+  }
+  return referrers;
+}
+
+std::vector<std::size_t> MemoryNode::missing_parents(const ActiveTable& active, RowView row) {
+  const Table& table = table_of(active);
+  const StoredRow stored = ColumnMap(active.spec, table.spec).to_stored(row);
+  std::vector<std::size_t> missing;
+  for (std::size_t i = 0; i < table.spec.foreign_keys.size(); ++i) {
+    if (!has_parent(content(), table, table.spec.foreign_keys[i], stored.view(), true)) {
+      missing.push_back(i);
+    }
+  }
+  return missing;
+}
+
+std::vector<Row> MemoryNode::orphans(const ActiveTable& active, const Knowledge* known) {
+  const Table& table = table_of(active);
+  std::vector<Row> keys;
+  for (const auto& [key, entry] : table.entries) {
+    if (!entry.present) continue;
+    if (known != nullptr && (!entry.version || known->covers(*entry.version))) continue;
+    const bool whole =
+        std::all_of(table.spec.foreign_keys.begin(), table.spec.foreign_keys.end(),
+                    [&, &row = entry.row](const ForeignKeySpec& foreign_key) {
+                      return has_parent(content(), table, foreign_key, row.view(), true);
+                    });
+    if (!whole) keys.push_back(key.values());
+  }
+  return keys;
+}
+
+std::optional<Row> MemoryNode::find_by(const ActiveTable& active,
+                                       const std::vector<std::string>& columns, RowView values) {
+  const StoredRow* key = memory::find_by(table_of(active), columns, values);
+  if (key == nullptr) return std::nullopt;
+  return key->values();
+}
+
 // --- Writing
 // ------------------------------------------------------------------------------------------------------
 
@@ -646,6 +712,11 @@ PullCounts MemoryNode::apply_known(const ActiveTable& active, Stage& stage,
     }
     bool was_present = false;
     const StoredRow row = columns.to_stored(incoming.row);
+    if (found != table.entries.end() && found->second.present &&
+        !referrers_of(content(), table, found->second.row.view(), row.view()).empty()) {
+      sink.compare(incoming, find(active, incoming.key));
+      continue;
+    }
     if (const auto refusal = store_row(table, incoming.key, row.view(), &was_present)) {
       sink.refused(incoming, *refusal);
       continue;

@@ -69,7 +69,8 @@ WHERE (i.indisunique OR i.indisexclusion) AND i.indisvalid AND k.position <= i.i
 ORDER BY i.indrelid, i.indisprimary DESC, x.relname, k.position)";
 
 constexpr char kForeignKeys[] = R"(
-SELECT f.oid::text, f.conrelid::text, n.nspname::text, p.relname::text, a.attname::text, b.attname::text
+SELECT f.oid::text, f.conrelid::text, n.nspname::text, p.relname::text, a.attname::text, b.attname::text,
+       f.confdeltype::text
 FROM pg_catalog.pg_constraint f
 JOIN pg_catalog.pg_class p ON p.oid = f.confrelid
 JOIN pg_catalog.pg_namespace n ON n.oid = p.relnamespace
@@ -149,6 +150,14 @@ bool is_local_type(std::string_view base_type) {
   static const std::set<std::string_view> kTypes = {
       "xid", "cid", "tid", "xid8", "pg_snapshot", "txid_snapshot", "refcursor", "aclitem"};
   return base_type.starts_with("reg") || kTypes.contains(base_type);
+}
+
+ReferenceAction action_of(std::string_view letter) {
+  if (letter == "r") return ReferenceAction::restrict;
+  if (letter == "c") return ReferenceAction::cascade;
+  if (letter == "n") return ReferenceAction::set_null;
+  if (letter == "d") return ReferenceAction::set_default;
+  return ReferenceAction::none;
 }
 
 class Reader {
@@ -312,7 +321,8 @@ class Reader {
       if (const std::string oid = rows.text(i, 0); oid != current) {
         current = oid;
         table->spec.foreign_keys.push_back(
-            {.parent_table = table_name(rows.bytes(i, 2), rows.bytes(i, 3))});
+            {.parent_table = table_name(rows.bytes(i, 2), rows.bytes(i, 3)),
+             .on_delete = action_of(rows.bytes(i, 6))});
       }
       ForeignKeySpec& foreign_key = table->spec.foreign_keys.back();
       foreign_key.columns.push_back(rows.text(i, 4));

@@ -1,5 +1,7 @@
-// Foreign keys of a session that writes with triggers switched off. The server checks none of them
-// then, so the session does, for the keys that it touched, before it commits.
+// References between rows. Where a session may not switch triggers off, the server checks foreign
+// keys of what it writes at once; where it may, nobody does but whoever asks here.
+#include <algorithm>
+
 #include "engines/postgresql/identifiers.h"
 #include "engines/postgresql/postgresql_node.h"
 
@@ -16,96 +18,204 @@ std::string columns_equal(const std::string& a, const std::vector<std::string>& 
   return text;
 }
 
+std::string own_key(const TableSql& sql, const std::string& a, const std::string& b) {
+  std::string text;
+  for (const std::size_t position : sql.spec().key) {
+    text += (text.empty() ? "" : " AND ") + a + sql.name(position) + " = " + b + sql.name(position);
+  }
+  return text;
+}
+
+std::size_t position_of(const TableSpec& spec, const std::string& column) {
+  for (std::size_t i = 0; i < spec.columns.size(); ++i) {
+    if (spec.columns[i].name == column) return i;
+  }
+  throw Error(ExitCode::failed, "table " + spec.name + " has no column " + column,
+              "run tidemark check");
+}
+
+/// The values of `columns` on their way to the server; nothing if one of them is NULL or cannot be
+/// one of this table's.
+std::optional<Parameters> encoded(const TableSql& sql, const std::vector<std::string>& columns,
+                                  RowView row) {
+  Parameters parameters;
+  for (const std::string& name : columns) {
+    const std::size_t position = position_of(sql.spec(), name);
+    Encoded value = sql.encode(position, row[position]);
+    if (value.refusal || !value.text) return std::nullopt;
+    parameters.push_back(std::move(value.text));
+  }
+  return parameters;
+}
+
+std::string are_parameters(const std::string& prefix, const std::vector<std::string>& columns,
+                           const TableSql& types, const std::vector<std::string>& type_columns) {
+  std::string text;
+  for (std::size_t i = 0; i < columns.size(); ++i) {
+    text += (i > 0 ? " AND " : "") + prefix + quoted_name(columns[i]) + " = $" +
+            std::to_string(i + 1) +
+            "::" + types.column(position_of(types.spec(), type_columns[i])).type;
+  }
+  return text;
+}
+
+bool refers_to_key(const TableSpec& parent, const ForeignKeySpec& key) {
+  return key.parent_columns.size() == parent.key.size() &&
+         std::all_of(parent.key.begin(), parent.key.end(), [&](std::size_t position) {
+           const std::vector<std::string>& columns = key.parent_columns;
+           return std::find(columns.begin(), columns.end(), parent.columns[position].name) !=
+                  columns.end();
+         });
+}
+
 }  // namespace
 
-void PostgresqlNode::note_written(const ActiveTable& table, bool whole) {
-  if (!may_silence_.value_or(false)) return;
-  std::string& news = written_[table.spec.name];
-  // What the node knew before: it learns at the end of the transaction.
-  news = whole ? "" : origins_.news(load_knowledge("tidemark.knowledge", table.id), "v.");
-}
-
-void PostgresqlNode::check_foreign_keys() {
-  for (const auto& [child_name, child] : catalog_) {
-    if (written_.empty()) return;
-    for (const ForeignKeySpec& foreign_key : child.spec.foreign_keys) {
-      const auto parent = catalog_.find(foreign_key.parent_table);
-      const bool child_written = written_.contains(child_name);
-      if (parent == catalog_.end() || (!child_written && !written_.contains(parent->first))) {
-        continue;
-      }
-      std::string refers;
-      for (const std::string& column : foreign_key.columns) {
-        refers += " AND c." + quoted_name(column) + " IS NOT NULL";
-      }
-      const std::string orphan =
-          "NOT EXISTS (SELECT FROM " + parent->second.quoted + " AS p WHERE " +
-          columns_equal("p.", foreign_key.parent_columns, "c.", foreign_key.columns) + ")" + refers;
-      const auto touched_key = [&](const std::string& table) -> const TableSql* {
-        for (const auto& entry : tables_) {
-          if (entry.second->spec().name == table) return entry.second.get();
-        }
-        return nullptr;
-      };
-      std::string query;
-      const TableSql* sql = touched_key(child_name);
-      if (child_written && sql != nullptr) {
-        const std::string& news = written_[child_name];
-        query = "SELECT " + sql->key_output("c.") + " FROM " + child.quoted + " AS c WHERE " +
-                (news.empty() ? ""
-                              : "EXISTS (SELECT FROM " + sql->version() + " AS v WHERE " +
-                                    sql->key_is_control("c.", "v.") + " AND " + news + ") AND ") +
-                orphan + " LIMIT 1";
-        refuse_orphan(query, child, foreign_key);
-      }
-      // Parents that went: by their key where that is what the children name, else all children.
-      if (!written_.contains(parent->first)) continue;
-      const TableSql* parent_sql = touched_key(parent->first);
-      std::vector<std::string> key;
-      for (const std::size_t position : parent->second.spec.key) {
-        key.push_back(parent->second.spec.columns[position].name);
-      }
-      const std::string& news = written_[parent->first];
-      std::string condition = orphan;
-      if (!news.empty() && parent_sql != nullptr && key == foreign_key.parent_columns) {
-        std::string is_child;
-        for (std::size_t i = 0; i < key.size(); ++i) {
-          is_child += (i > 0 ? " AND v.k" : "v.k") + std::to_string(i + 1) + " = c." +
-                      quoted_name(foreign_key.columns[i]);
-        }
-        condition = "EXISTS (SELECT FROM " + parent_sql->version() + " AS v WHERE " + is_child +
-                    " AND v.flags & 1 = 1 AND " + news + ") AND " + orphan;
-      }
-      std::string output;
-      for (const std::size_t position : child.spec.key) {
-        const ColumnSpec& column = child.spec.columns[position];
-        output += (output.empty() ? "" : ", ") +
-                  output_term(child.columns.at(column.name), "c." + quoted_name(column.name));
-      }
-      refuse_orphan(
-          "SELECT " + output + " FROM " + child.quoted + " AS c WHERE " + condition + " LIMIT 1",
-          child, foreign_key);
+std::vector<PostgresqlNode::Reference> PostgresqlNode::references_to(const std::string& table) {
+  std::vector<Reference> references;
+  for (const auto& [name, child] : catalog_) {
+    for (const ForeignKeySpec& key : child.spec.foreign_keys) {
+      if (key.parent_table == table) references.push_back({.child = &child, .key = &key});
     }
   }
-  written_.clear();
+  return references;
 }
 
-void PostgresqlNode::refuse_orphan(const std::string& query, const CatalogTable& child,
-                                   const ForeignKeySpec& foreign_key) {
-  const Rows rows = connection_.query(query);
-  if (rows.empty()) return;
-  const TableSql sql(child.spec, child, 0);
-  Row key;
-  for (std::size_t i = 0; i < child.spec.key.size(); ++i) {
-    key.emplace_back(sql.decode_key_part(i, rows.bytes(0, static_cast<int>(i))));
+bool PostgresqlNode::is_referenced(const ActiveTable& table) {
+  sql_of(table);
+  return !references_to(table.spec.name).empty();
+}
+
+std::vector<Referrer> PostgresqlNode::referrers(const ActiveTable& table, RowView row,
+                                                RowView instead) {
+  const std::shared_ptr<TableSql> sql = sql_of(table);
+  std::vector<Referrer> referrers;
+  for (const auto& [child, key] : references_to(table.spec.name)) {
+    auto parameters = encoded(*sql, key->parent_columns, row);
+    if (!parameters) continue;
+    if (!instead.empty() && encoded(*sql, key->parent_columns, instead) == parameters) continue;
+    const TableSql child_sql(child->spec, *child, 0);
+    std::string condition = are_parameters("c.", key->columns, *sql, key->parent_columns);
+    if (child->spec.name == table.spec.name) {
+      const int first = static_cast<int>(parameters->size()) + 1;
+      for (Parameter& part : sql->encode_key(key_of(table.spec, row))) {
+        parameters->push_back(std::move(part));
+      }
+      condition += " AND NOT (" + sql->key_is("c.", first) + ")";
+    }
+    const bool has_key = !child->spec.key.empty();
+    const Rows rows = connection_.query("SELECT " + (has_key ? child_sql.key_output("c.") : "1") +
+                                            " FROM " + child->quoted + " AS c WHERE " + condition,
+                                        *parameters);
+    for (int i = 0; i < rows.size(); ++i) {
+      Referrer referrer{.table = child->spec.name, .key = {}};
+      for (std::size_t part = 0; part < child->spec.key.size(); ++part) {
+        referrer.key.emplace_back(
+            child_sql.decode_key_part(part, rows.bytes(i, static_cast<int>(part))));
+      }
+      const bool known =
+          std::any_of(referrers.begin(), referrers.end(), [&](const Referrer& other) {
+            return other.table == referrer.table && other.key == referrer.key;
+          });
+      if (!known) referrers.push_back(std::move(referrer));
+    }
   }
-  const auto views = to_views(key);
-  throw Error(ExitCode::failed,
-              "node " + name() + ": table " + child.spec.name + ": the row with key " +
-                  to_string(views) + " would refer to a row of table " + foreign_key.parent_table +
-                  " that is not there",
-              "nothing was written; bring the missing row back on the other node, or delete the "
-              "row that refers to it");
+  return referrers;
+}
+
+std::vector<std::size_t> PostgresqlNode::missing_parents(const ActiveTable& table, RowView row) {
+  const std::shared_ptr<TableSql> sql = sql_of(table);
+  std::vector<std::size_t> missing;
+  for (std::size_t i = 0; i < table.spec.foreign_keys.size(); ++i) {
+    const ForeignKeySpec& key = table.spec.foreign_keys[i];
+    const auto parent = catalog_.find(key.parent_table);
+    const auto parameters = encoded(*sql, key.columns, row);
+    if (parent == catalog_.end() || !parameters) continue;
+    const bool is_own_parent =
+        key.parent_table == table.spec.name && encoded(*sql, key.parent_columns, row) == parameters;
+    if (is_own_parent) continue;
+    const Rows rows = connection_.query(
+        "SELECT 1 FROM " + parent->second.quoted + " AS p WHERE " +
+            are_parameters("p.", key.parent_columns, *sql, key.columns) + " LIMIT 1",
+        *parameters);
+    if (rows.empty()) missing.push_back(i);
+  }
+  return missing;
+}
+
+std::vector<Row> PostgresqlNode::orphans(const ActiveTable& table, const Knowledge* known) {
+  std::vector<Row> keys;
+  if (!may_silence_.value_or(false)) return keys;
+  const std::shared_ptr<TableSql> sql = sql_of(table);
+  std::string orphan;
+  for (const ForeignKeySpec& key : table.spec.foreign_keys) {
+    const auto parent = catalog_.find(key.parent_table);
+    if (parent == catalog_.end()) continue;
+    std::string refers;
+    for (const std::string& column : key.columns) {
+      refers += "c." + quoted_name(column) + " IS NOT NULL AND ";
+    }
+    orphan += (orphan.empty() ? "" : " UNION ") + std::string("SELECT ") + sql->key_output("c.") +
+              " FROM " + sql->table() + " AS c" +
+              (known == nullptr
+                   ? std::string()
+                   : " JOIN " + sql->version() + " AS v ON " + sql->key_is_control("c.", "v.")) +
+              " WHERE " + refers + "NOT EXISTS (SELECT FROM " + parent->second.quoted +
+              " AS p WHERE " + columns_equal("p.", key.parent_columns, "c.", key.columns) + ")" +
+              (known == nullptr ? std::string() : " AND " + origins_.news(*known, "v."));
+  }
+  if (orphan.empty()) return keys;
+  const Rows rows = connection_.query(orphan);
+  for (int i = 0; i < rows.size(); ++i) {
+    Row& key = keys.emplace_back();
+    for (std::size_t part = 0; part < table.spec.key.size(); ++part) {
+      key.emplace_back(sql->decode_key_part(part, rows.bytes(i, static_cast<int>(part))));
+    }
+  }
+  return keys;
+}
+
+std::optional<Row> PostgresqlNode::find_by(const ActiveTable& table,
+                                           const std::vector<std::string>& columns,
+                                           RowView values) {
+  const std::shared_ptr<TableSql> sql = sql_of(table);
+  Parameters parameters;
+  for (std::size_t i = 0; i < columns.size(); ++i) {
+    Encoded value = sql->encode(position_of(table.spec, columns[i]), values[i]);
+    if (value.refusal) return std::nullopt;
+    parameters.push_back(std::move(value.text));
+  }
+  const Rows rows = connection_.query("SELECT " + sql->key_output("t.") + " FROM " + sql->table() +
+                                          " AS t WHERE " +
+                                          are_parameters("t.", columns, *sql, columns) + " LIMIT 1",
+                                      parameters);
+  if (rows.empty()) return std::nullopt;
+  Row key;
+  for (std::size_t part = 0; part < table.spec.key.size(); ++part) {
+    key.emplace_back(sql->decode_key_part(part, rows.bytes(0, static_cast<int>(part))));
+  }
+  return key;
+}
+
+/// What would take a row away, or a value of it, to which others refer, is to be compared.
+void PostgresqlNode::mark_withdrawals(const ActiveTable& table, const std::string& stage) {
+  const std::shared_ptr<TableSql> sql = sql_of(table);
+  for (const auto& [child, key] : references_to(table.spec.name)) {
+    std::string withdraws = "NOT s.present";
+    if (!refers_to_key(table.spec, *key)) {
+      for (const std::string& column : key->parent_columns) {
+        withdraws += " OR t." + quoted_name(column) + " IS DISTINCT FROM s.c" +
+                     std::to_string(position_of(table.spec, column) + 1);
+      }
+    }
+    std::string itself;
+    if (child->spec.name == table.spec.name)
+      itself = " AND NOT (" + own_key(*sql, "c.", "t.") + ")";
+    connection_.query("UPDATE " + stage + " AS s SET revert = true FROM " + sql->table() +
+                      " AS t JOIN " + child->quoted + " AS c ON " +
+                      columns_equal("t.", key->parent_columns, "c.", key->columns) + itself +
+                      " WHERE (" + withdraws + ") AND NOT s.revert AND " +
+                      sql->key_is_staged("t.", "s."));
+  }
 }
 
 }  // namespace tidemark::postgresql

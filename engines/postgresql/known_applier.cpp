@@ -25,7 +25,6 @@ KnownApplier::KnownApplier(PostgresqlNode& node, const ActiveTable& table,
       covered_(node.origins_.covered(source_knowledge, "v.")) {}
 
 PullCounts KnownApplier::apply() {
-  node_.note_written(table_, !stage_.is_loaded());
   if (!stage_.is_loaded() && !stage_.checks_text() && !table_.fire_triggers &&
       node_.is_empty(table_)) {
     fill_empty_table();
@@ -34,6 +33,7 @@ PullCounts KnownApplier::apply() {
   }
   stage_.load();
   counts_.received = stage_.count();
+  node_.mark_withdrawals(table_, stage_.name());
   hand_over_refused();
   weigh();
   if (undecided_ > 0) hand_over_undecided();

@@ -49,7 +49,10 @@ PostgresqlNode::PostgresqlNode(const OpenRequest& request, const std::string& ur
 PostgresqlNode::~PostgresqlNode() { rollback(); }
 
 Traits PostgresqlNode::traits() const {
-  return {.local = connection_.is_local(), .snapshot_reads = true, .shared = true};
+  return {.local = connection_.is_local(),
+          .snapshot_reads = true,
+          .shared = true,
+          .checks_references = !may_silence_.value_or(false)};
 }
 
 std::int64_t PostgresqlNode::clock_us() {
@@ -134,7 +137,6 @@ void PostgresqlNode::begin_write(Exclusion exclusion) {
 
 void PostgresqlNode::commit() {
   try {
-    check_foreign_keys();
     raise_sequences();
     recent_.settle();
     // A server answers COMMIT with ROLLBACK, and no error, when a statement failed before.
@@ -158,7 +160,6 @@ void PostgresqlNode::rollback() noexcept {
   recent_.forget();
   fires_triggers_ = false;
   grown_.clear();
-  written_.clear();
   if (made_control_tables_) has_control_tables_ = false;
   made_control_tables_ = false;
 }

@@ -86,6 +86,13 @@ class PostgresqlNode final : public Node {
   std::vector<Row> unique_rivals(const ActiveTable& table, RowView row) override;
   TableDigest digest(const ActiveTable& table) override;
 
+  bool is_referenced(const ActiveTable& table) override;
+  std::vector<Referrer> referrers(const ActiveTable& table, RowView row, RowView instead) override;
+  std::vector<std::size_t> missing_parents(const ActiveTable& table, RowView row) override;
+  std::vector<Row> orphans(const ActiveTable& table, const Knowledge* known) override;
+  std::optional<Row> find_by(const ActiveTable& table, const std::vector<std::string>& columns,
+                             RowView values) override;
+
   std::unique_ptr<Stage> make_stage(const ActiveTable& table, StageUse use) override;
   PullCounts apply_known(const ActiveTable& table, Stage& stage, const Knowledge& source_knowledge,
                          ApplySink& sink) override;
@@ -134,11 +141,13 @@ class PostgresqlNode final : public Node {
   Knowledge load_knowledge(const char* table, std::int64_t table_id);
   void save_knowledge(const char* table, std::int64_t table_id, const Knowledge& knowledge);
 
-  // Foreign keys where triggers are off: what the server would have refused at commit.
-  void note_written(const ActiveTable& table, bool whole);
-  void check_foreign_keys();
-  void refuse_orphan(const std::string& query, const CatalogTable& child,
-                     const ForeignKeySpec& foreign_key);
+  // References.
+  struct Reference {
+    const CatalogTable* child;
+    const ForeignKeySpec* key;
+  };
+  std::vector<Reference> references_to(const std::string& table);
+  void mark_withdrawals(const ActiveTable& table, const std::string& stage);
 
   // Key ranges.
   std::map<std::int64_t, KeyRange> own_key_ranges();
@@ -166,9 +175,6 @@ class PostgresqlNode final : public Node {
   bool has_control_tables_ = false;
   /// The role may switch the triggers of applications off, and foreign keys with them.
   std::optional<bool> may_silence_;
-  /// Tables written in this transaction, with the SQL that tells which versions `v` are new in it;
-  /// empty: rows without a version came, so all of the table counts.
-  std::map<std::string, std::string> written_;
   bool made_control_tables_ = false;  // in the transaction that is open
   /// What a sequence fills, for those whose table got rows in this transaction.
   struct Filled {

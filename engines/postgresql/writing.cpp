@@ -41,7 +41,6 @@ PullCounts PostgresqlNode::apply_known(const ActiveTable& table, Stage& stage,
 void PostgresqlNode::compare_all(const ActiveTable& table, Stage& stage, PairSink& sink) {
   StagingTable& staged = staging_table(stage);
   assert(!staged.is_loaded());
-  note_written(table, true);
   // Whoever gets the pairs may look at other keys meanwhile.
   merge_pairs(table.spec, staged.rows(),
               *postgresql::all_rows(connection_, origins_, sql_of(table), true), sink);

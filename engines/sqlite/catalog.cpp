@@ -25,6 +25,14 @@ std::optional<Collation> built_in_collation(const std::string& name) {
   return std::nullopt;
 }
 
+ReferenceAction action_of(const std::string& name) {
+  if (name == "RESTRICT") return ReferenceAction::restrict;
+  if (name == "CASCADE") return ReferenceAction::cascade;
+  if (name == "SET NULL") return ReferenceAction::set_null;
+  if (name == "SET DEFAULT") return ReferenceAction::set_default;
+  return ReferenceAction::none;
+}
+
 struct IndexInfo {
   std::string name;
   std::string origin;  // "c" CREATE INDEX, "u" UNIQUE, "pk" PRIMARY KEY
@@ -240,15 +248,17 @@ class TableReader {
   }
 
   void read_foreign_keys() {
-    Statement statement(connection_,
-                        "SELECT id, \"table\", \"from\", \"to\" FROM pragma_foreign_key_list(?1, "
-                        "'main') ORDER BY id DESC, seq");
+    Statement statement(
+        connection_,
+        "SELECT id, \"table\", \"from\", \"to\", on_delete FROM pragma_foreign_key_list(?1, "
+        "'main') ORDER BY id DESC, seq");
     statement.bind_text(1, table_.spec.name);
     std::int64_t last = -1;
     while (statement.step()) {
       if (statement.integer(0) != last) {
         table_.spec.foreign_keys.emplace_back();
         table_.spec.foreign_keys.back().parent_table = statement.text(1);
+        table_.spec.foreign_keys.back().on_delete = action_of(statement.text(4));
         last = statement.integer(0);
       }
       ForeignKeySpec& foreign_key = table_.spec.foreign_keys.back();

@@ -19,7 +19,8 @@ SqliteNode::SqliteNode(const OpenRequest& request, const std::filesystem::path& 
                    .file = file,
                    .lock_timeout = request.lock_timeout,
                    .read_only = request.read_only}),
-      origins_(connection_) {
+      origins_(connection_),
+      references_(connection_) {
   Statement mode(connection_, "PRAGMA journal_mode");
   write_ahead_log_ = mode.step() && mode.text(0) == "wal";
   Statement encoding(connection_, "PRAGMA encoding");

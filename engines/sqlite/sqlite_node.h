@@ -17,6 +17,7 @@
 #include "engines/sqlite/origins.h"
 #include "engines/sqlite/recent_list.h"
 #include "engines/sqlite/statement.h"
+#include "engines/sqlite/reference_list.h"
 #include "engines/sqlite/table_statements.h"
 
 namespace tidemark::sqlite {
@@ -87,6 +88,13 @@ class SqliteNode final : public Node {
   std::vector<Row> unique_rivals(const ActiveTable& table, RowView row) override;
   TableDigest digest(const ActiveTable& table) override;
 
+  bool is_referenced(const ActiveTable& table) override;
+  std::vector<Referrer> referrers(const ActiveTable& table, RowView row, RowView instead) override;
+  std::vector<std::size_t> missing_parents(const ActiveTable& table, RowView row) override;
+  std::vector<Row> orphans(const ActiveTable& table, const Knowledge* known) override;
+  std::optional<Row> find_by(const ActiveTable& table, const std::vector<std::string>& columns,
+                             RowView values) override;
+
   std::unique_ptr<Stage> make_stage(const ActiveTable& table, StageUse use) override;
   PullCounts apply_known(const ActiveTable& table, Stage& stage, const Knowledge& source_knowledge,
                          ApplySink& sink) override;
@@ -142,6 +150,11 @@ class SqliteNode final : public Node {
   void lead_on_key_counters();
   void release_key_counter(std::int64_t table_id);
 
+  // References.
+  /// A foreign key refers to other columns of the table than its key.
+  bool has_other_references(const ActiveTable& table);
+  std::vector<bool> referred_to(const ActiveTable& table, RowStream& going, std::size_t count);
+
   // Rows.
   TableStatements& statements(const ActiveTable& table);
   std::optional<Refusal> write_firing(TableStatements& table, RowView key, RowView row,
@@ -158,6 +171,7 @@ class SqliteNode final : public Node {
 
   Connection connection_;
   Origins origins_;
+  ReferenceList references_;
   std::map<std::int64_t, std::unique_ptr<TableStatements>> statements_;
   /// A counter that is to stay in the ranges of this node, whatever is applied.
   struct HeldCounter {

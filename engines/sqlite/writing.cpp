@@ -64,15 +64,58 @@ class KnownApplier {
   }
 
   PullCounts apply(RowStream& staged) {
+    const bool referenced = node_.is_referenced(active_);
+    const bool by_other_columns = referenced && node_.has_other_references(active_);
+    Deletes deletes(active_.spec.key);
     ChangedRow incoming;
     while (staged.next(incoming)) {
       ++counts_.received;
-      apply_one(incoming);
+      if (referenced && !incoming.present && !incoming.revert) {
+        deletes.add(incoming);
+      } else if (by_other_columns && is_referred_to(incoming)) {
+        ask(incoming);
+      } else {
+        apply_one(incoming);
+      }
     }
+    if (deletes.count > 0) apply(deletes);
     return counts_;
   }
 
  private:
+  /// Deletes of rows to which others may refer: looked at together.
+  struct Deletes {
+    explicit Deletes(const std::vector<std::size_t>& key)
+        : keys(key, Spool::Options{}), rows(key, Spool::Options{}) {}
+    void add(const ChangedRow& row) {
+      keys.add(row);
+      rows.add(row);
+      ++count;
+    }
+    Spool keys;
+    Spool rows;
+    std::size_t count = 0;
+  };
+
+  void apply(Deletes& deletes) {
+    deletes.keys.finish();
+    deletes.rows.finish();
+    const std::vector<bool> referred = node_.referred_to(active_, deletes.keys, deletes.count);
+    ChangedRow incoming;
+    for (std::size_t place = 0; deletes.rows.next(incoming); ++place) {
+      if (referred[place]) {
+        ask(incoming);
+      } else {
+        apply_one(incoming);
+      }
+    }
+  }
+
+  bool is_referred_to(const ChangedRow& incoming) {
+    const LocalRow local = node_.find(active_, incoming.key);
+    return local.present && !node_.referrers(active_, to_views(local.row), incoming.row).empty();
+  }
+
   void apply_one(const ChangedRow& incoming) {
     if (incoming.revert) {
       ask(incoming);
