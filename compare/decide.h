@@ -5,7 +5,9 @@
 
 #include <cstdint>
 #include <optional>
+#include <vector>
 
+#include "compare/references.h"
 #include "model/change.h"
 #include "model/version.h"
 
@@ -89,6 +91,7 @@ bool incoming_keeps_unique(const PullContext& context, const Side& incoming, con
 struct Rules {
   Decision (*receive)(const PullContext&, const Side&, const Side&, bool, bool) = &compare::receive;
   Decision (*only_at_target)(const PullContext&, const Side&) = &compare::only_at_target;
+  std::vector<RowFate> (*judge)(const std::vector<ReferringRow>&, bool) = &compare::judge;
 };
 
 }  // namespace tidemark::compare
