@@ -1,6 +1,7 @@
 #include "apply/pull.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <exception>
 #include <limits>
@@ -11,6 +12,7 @@
 #include <thread>
 #include <utility>
 
+#include "apply/references.h"
 #include "apply/table_applier.h"
 #include "apply/target_conflict_log.h"
 #include "engines/spool.h"
@@ -47,6 +49,40 @@ class Transaction {
 
  private:
   Node* node_;
+};
+
+/// Keeps deletes apart: of a table to which others refer they are done after everything else.
+class SplitStage final : public Stage {
+ public:
+  SplitStage(std::unique_ptr<Stage> rows, std::unique_ptr<Stage> deletes)
+      : rows_(std::move(rows)), deletes_(std::move(deletes)) {}
+
+  bool add(const ChangedRow& row) override {
+    if (row.present || deletes_ == nullptr) return rows_->add(row);
+    ++deletes_count_;
+    return deletes_->add(row);
+  }
+  void finish() override {
+    if (deletes_ != nullptr) deletes_->finish();
+    rows_->finish();
+  }
+  void fail(std::exception_ptr error) override {
+    if (deletes_ != nullptr) deletes_->fail(error);
+    rows_->fail(std::move(error));
+  }
+  void abandon() noexcept override {
+    rows_->abandon();
+    if (deletes_ != nullptr) deletes_->abandon();
+  }
+
+  Stage& rows() { return *rows_; }
+  /// Null when there are none. Complete once rows() was read to its end.
+  Stage* deletes() { return deletes_count_ > 0 ? deletes_.get() : nullptr; }
+
+ private:
+  const std::unique_ptr<Stage> rows_;
+  const std::unique_ptr<Stage> deletes_;
+  std::atomic<std::int64_t> deletes_count_ = 0;
 };
 
 class Pull {
@@ -100,7 +136,10 @@ class Pull {
       Transaction target_transaction(target_, false);
       open_target();
       own_changes_meanwhile_.assign(wanted_.size(), false);  // all are in what is read next
-      apply_all([this](std::size_t index) { return apply_while_reading(index); });
+      source_open_ = true;
+      stages_.clear();
+      stages_.resize(wanted_.size());
+      apply_all([this](std::size_t index) { apply_while_reading(index); });
       finish(started_at_us);
       source_transaction
           .commit();  // before the target: it must not know numbers that may be undone
@@ -109,7 +148,8 @@ class Pull {
     }
     // Staged first: no lock is held on the target while data travels, and none on the source while
     // the target waits for its lock.
-    std::vector<std::unique_ptr<Stage>> stages(request_.target_tables.size());
+    stages_.clear();
+    stages_.resize(request_.target_tables.size());
     std::optional<Transaction> target_transaction;
     if (target_first) {
       target_transaction.emplace(target_, request_.dry_run);
@@ -129,24 +169,26 @@ class Pull {
       }
       source_transaction.commit();
       for (std::size_t i = 0; i < readings.size(); ++i) {
-        stages[readings[i].index] = make_stage(readings[i]);
-        move_rows(*spools[i], *stages[readings[i].index]);
+        stages_[readings[i].index] = make_stage(readings[i], false);
+        move_rows(*spools[i], *stages_[readings[i].index]);
       }
     } else {
       for (const Reading& reading : readings) {
-        stages[reading.index] = make_stage(reading);
-        fill(reading, *stages[reading.index]);
+        stages_[reading.index] = make_stage(reading, false);
+        fill(reading, *stages_[reading.index]);
       }
       source_transaction.commit();
     }
+    source_open_ = request_.dry_run;
     if (!target_first) {
       target_transaction.emplace(target_, request_.dry_run);
       open_target();
       if (!still_fits(met)) return false;
     }
-    apply_all([&](std::size_t index) { return apply_stage(index, *stages[index]); });
+    apply_all([&](std::size_t index) { appliers_[index]->apply_rows(stages_[index]->rows()); });
     finish(started_at_us);
     target_transaction->commit();
+    stages_.clear();
     return true;
   }
 
@@ -213,6 +255,7 @@ class Pull {
     // Rows that the target could not hold are tried again in every session.
     const bool waiting = target_.count_quarantined() > 0;
     for (std::size_t i = 0; i < wanted_.size(); ++i) {
+      if (!request_.moves[i]) continue;
       wanted_[i] = compare::has_news(context(i)) ||
                    (waiting && !target_.quarantined(request_.target_tables[i].table).empty());
     }
@@ -367,86 +410,68 @@ class Pull {
     stage.finish();
   }
 
-  std::unique_ptr<Stage> make_stage(const Reading& reading) {
-    return target_.make_stage(request_.target_tables[reading.index].table,
-                              {.whole = reading.whole, .translated = source_.traits().translated});
-  }
-
   static void move_rows(RowStream& rows, Stage& stage) {
     ChangedRow row;
     while (rows.next(row)) stage.add(row);
     stage.finish();
   }
 
-  PullCounts apply_while_reading(std::size_t index) {
+  std::unique_ptr<SplitStage> make_stage(const Reading& reading, bool concurrent) {
+    const ActiveTable& table = request_.target_tables[reading.index].table;
+    const bool translated = !concurrent && source_.traits().translated;
+    std::unique_ptr<Stage> deletes;
+    if (!reading.whole && target_.is_referenced(table)) {
+      deletes = target_.make_stage(table, {.translated = translated});
+    }
+    return std::make_unique<SplitStage>(
+        target_.make_stage(
+            table, {.concurrent = concurrent, .whole = reading.whole, .translated = translated}),
+        std::move(deletes));
+  }
+
+  void apply_while_reading(std::size_t index) {
     const Reading reading = plan_reading(index);
-    const std::unique_ptr<Stage> stage = target_.make_stage(
-        request_.target_tables[index].table, {.concurrent = true, .whole = reading.whole});
+    stages_[index] = make_stage(reading, true);
+    SplitStage& stage = *stages_[index];
     std::thread reader([&] {
       try {
-        fill(reading, *stage);
+        fill(reading, stage);
       } catch (...) {
-        stage->fail(std::current_exception());
+        stage.fail(std::current_exception());
       }
     });
     try {
-      const PullCounts counts = apply_stage(index, *stage);
+      appliers_[index]->apply_rows(stage.rows());
       reader.join();
-      return counts;
     } catch (...) {
-      stage->abandon();
+      stage.abandon();
       reader.join();
       throw;
     }
   }
 
-  PullCounts apply_stage(std::size_t index, Stage& stage) {
-    CapturedTable& into = request_.target_tables[index];
+  /// Stage by stage through all tables: rows come before those that refer to them, and go after.
+  template <typename ApplyRows>
+  void apply_all(const ApplyRows& apply_rows) {
     TargetConflictLog conflicts(target_, request_.session_id, request_.job, report_);
-    TableApplier applier({.source = source_,
-                          .target = target_,
-                          .table = into.table,
-                          .source_state = request_.source_tables[index].state,
-                          .target_state = into.state,
-                          .policy = request_.options[index].policy,
-                          .source_is_first = request_.source_is_first,
-                          .mirror = request_.mirror,
-                          .was_restored = was_restored_[index],
-                          .rules = request_.rules,
-                          .conflicts = conflicts,
-                          .session_id = request_.session_id});
-    return applier.apply(stage);
-  }
-
-  template <typename ApplyOne>
-  void apply_all(const ApplyOne& apply_one) {
-    for (std::size_t i = 0; i < request_.target_tables.size(); ++i) {
+    SourceLookup lookup(*this);
+    References references(target_, request_.rules,
+                          [&lookup](const auto&... what) { return lookup.find(what...); });
+    make_appliers(conflicts, references);
+    const std::size_t count = appliers_.size();
+    for (std::size_t i = 0; i < count; ++i) {
       if (!wanted_[i]) continue;
-      CapturedTable& into = request_.target_tables[i];
       number_what_triggers_did(i);
-      PullCounts counts = apply_one(i);
-      counts.received = received_[i];
-      check_deletes(into.table, counts);
-      if (was_restored_[i]) {
-        // What the source has lost it may learn again, and must then be able to send it.
-        // Its rows are compared, so that what was forgotten of it does not matter any more.
-        into.state.knowledge.go_back(met_[i], request_.source_tables[i].state.knowledge);
-        into.state.forgotten.go_back(met_[i], request_.source_tables[i].state.knowledge);
-      }
-      // Changes that came in between were not compared with the source yet; the next pull does
-      // that.
-      if (request_.mirror && !own_changes_meanwhile_[i]) {
-        into.state.mirrored_sequence = into.state.sequence();
-      }
-      if (into.state.purged_at_us == 0) into.state.purged_at_us = target_.clock_us();
-      target_.save_state(into.table, into.state);
-      target_.save_peer(into.table, request_.source_id, request_.source_tables[i].state.knowledge);
-      if (counts.received != 0 || counts.changed() != 0 || counts.conflicts != 0 ||
-          counts.quarantined != 0) {
-        report_.tables[into.table.spec.name] = counts;
-      }
-      progress("applied", i, counts.received, counts.received);
+      apply_rows(i);
     }
+    for (std::size_t i = count; i-- > 0;) {
+      if (wanted_[i]) appliers_[i]->apply_deletes(stages_[i]->deletes());
+    }
+    for (const auto& applier : appliers_) applier->settle_unique();
+    for (const auto& applier : appliers_) applier->retry_quarantined();
+    references.settle();
+    for (std::size_t i = 0; i < count; ++i) finish_table(i);
+    appliers_.clear();
   }
 
   /// Triggers of the application that fired while another table was applied may have changed rows
@@ -460,6 +485,57 @@ class Pull {
     if (!target_.has_pending(into.table)) return;
     target_.harvest(into.table, into.state);
     own_changes_meanwhile_[index] = true;
+  }
+
+  void make_appliers(ConflictLog& conflicts, References& references) {
+    appliers_.clear();
+    for (std::size_t i = 0; i < request_.target_tables.size(); ++i) {
+      CapturedTable& into = request_.target_tables[i];
+      appliers_.push_back(std::make_unique<TableApplier>(
+          TableApplier::Context{.source = source_,
+                                .target = target_,
+                                .table = into.table,
+                                .source_state = request_.source_tables[i].state,
+                                .target_state = into.state,
+                                .policy = request_.options[i].policy,
+                                .source_is_first = request_.source_is_first,
+                                .mirror = request_.mirror,
+                                .was_restored = was_restored_[i],
+                                .rules = request_.rules,
+                                .conflicts = conflicts,
+                                .session_id = request_.session_id,
+                                .references = references}));
+      references.add(*appliers_.back());
+    }
+  }
+
+  void finish_table(std::size_t index) {
+    CapturedTable& into = request_.target_tables[index];
+    PullCounts counts = appliers_[index]->counts();
+    const bool touched = counts.changed() != 0 || counts.conflicts != 0 || counts.quarantined != 0;
+    if (!wanted_[index] && !touched) return;
+    if (wanted_[index]) appliers_[index]->learn();
+    counts.received = received_[index];
+    check_deletes(into.table, counts);
+    if (wanted_[index] && was_restored_[index]) {
+      // What the source has lost it may learn again, and must then be able to send it.
+      // Its rows are compared, so that what was forgotten of it does not matter any more.
+      into.state.knowledge.go_back(met_[index], request_.source_tables[index].state.knowledge);
+      into.state.forgotten.go_back(met_[index], request_.source_tables[index].state.knowledge);
+    }
+    // Changes that came in between were not compared with the source yet; the next pull does
+    // that.
+    if (request_.mirror && !own_changes_meanwhile_[index]) {
+      into.state.mirrored_sequence = into.state.sequence();
+    }
+    if (into.state.purged_at_us == 0) into.state.purged_at_us = target_.clock_us();
+    target_.save_state(into.table, into.state);
+    if (wanted_[index]) {
+      target_.save_peer(into.table, request_.source_id,
+                        request_.source_tables[index].state.knowledge);
+    }
+    if (counts.received != 0 || touched) report_.tables[into.table.spec.name] = counts;
+    progress("applied", index, counts.received, counts.received);
   }
 
   void check_deletes(const ActiveTable& table, const PullCounts& counts) const {
@@ -528,6 +604,39 @@ class Pull {
     learn(request_.target_tables[0].state.origin, request_.target_id, target_.name());
   }
 
+  /// Reads single rows of the source, as it is now, when its snapshot was given back already.
+  class SourceLookup {
+   public:
+    explicit SourceLookup(Pull& pull) : pull_(pull) {}
+    ~SourceLookup() {
+      if (opened_) pull_.source_.rollback();
+    }
+    SourceLookup(const SourceLookup&) = delete;
+    SourceLookup& operator=(const SourceLookup&) = delete;
+
+    std::optional<Row> find(const std::string& name, const std::vector<std::string>& columns,
+                            RowView values) {
+      for (const CapturedTable& captured : pull_.request_.source_tables) {
+        const ActiveTable& table = captured.table;
+        if (table.spec.name != name) continue;
+        if (!pull_.source_open_ && !opened_) {
+          pull_.source_.begin_read();
+          opened_ = true;
+        }
+        const std::optional<Row> key = pull_.source_.find_by(table, columns, values);
+        if (!key) return std::nullopt;
+        LocalRow found = pull_.source_.find(table, to_views(*key));
+        if (!found.present) return std::nullopt;
+        return std::move(found.row);
+      }
+      return std::nullopt;
+    }
+
+   private:
+    Pull& pull_;
+    bool opened_ = false;
+  };
+
   PullRequest& request_;
   Node& source_;
   Node& target_;
@@ -538,6 +647,9 @@ class Pull {
   std::vector<Knowledge> met_;      // backup: what the source knew when the two met last
   std::vector<bool> own_changes_meanwhile_;
   bool source_locked_ = false;
+  bool source_open_ = false;  // in the transaction of which rows were read
+  std::vector<std::unique_ptr<SplitStage>> stages_;
+  std::vector<std::unique_ptr<TableApplier>> appliers_;
   std::vector<std::int64_t> received_;  // rows read, table by table
   static constexpr std::int64_t kNoChange = std::numeric_limits<std::int64_t>::max();
   std::int64_t oldest_us_ = kNoChange;  // of the changes read

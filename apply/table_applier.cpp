@@ -30,18 +30,23 @@ TableApplier::TableApplier(const Context& context)
                      .source_is_first = context.source_is_first,
                      .mirror = context.mirror,
                      .was_restored = context.was_restored,
-                     .policy = context.policy} {}
+                     .policy = context.policy},
+      referenced_(context.target.is_referenced(context.table)),
+      known_before_(context.target_state.knowledge) {}
 
-PullCounts TableApplier::apply(Stage& stage) {
+void TableApplier::apply_rows(Stage& stage) {
   const bool whole = compare::needs_full_compare(rules_context_);
   // Decided before the clock floor moves: it asks what was so when the two met.
   const bool known = compare::can_apply_known(rules_context_, whole && target_.is_empty(table_));
+  applied_ = true;
+  filled_ = known && whole;
   if (whole) {
     state_.clock_floor_us = std::max(state_.clock_floor_us, context_.source_state.clock_floor_us);
   }
   if (known) {
     counts_ += target_.apply_known(table_, stage, context_.source_state.knowledge, *this);
   } else if (whole) {
+    if (!table_.spec.foreign_keys.empty()) written_.emplace();
     verdict_rows_ = std::make_unique<Spool>(table_.spec.key, Spool::Options{});
     target_.compare_all(table_, stage, *this);
     verdict_rows_->finish();
@@ -50,15 +55,24 @@ PullCounts TableApplier::apply(Stage& stage) {
     // Nothing is known to be safe: an empty knowledge sends every row that meets a version here.
     counts_ += target_.apply_known(table_, stage, Knowledge(), *this);
   }
-  settle_parked();
-  retry_quarantined();
-  learn();
-  return counts_;
 }
 
-PullCounts TableApplier::retry() {
-  retry_quarantined();
-  return counts_;
+void TableApplier::apply_deletes(Stage* stage) {
+  if (stage != nullptr) {
+    const bool known = compare::can_apply_known(rules_context_, false);
+    counts_ += target_.apply_known(table_, *stage,
+                                   known ? context_.source_state.knowledge : Knowledge(), *this);
+  }
+  for (Withdrawal& withdrawal : std::exchange(withdrawals_, {})) withdraw(std::move(withdrawal));
+}
+
+void TableApplier::withdraw(Withdrawal withdrawal) {
+  const auto key = to_views(withdrawal.key);
+  const auto row = to_views(withdrawal.row);
+  withdrawal.local = target_.find(table_, key);
+  const bool referred = withdrawal.local.present &&
+                        !target_.referrers(table_, to_views(withdrawal.local.row), row).empty();
+  if (referred || carry_out(withdrawal)) held_.push_back(std::move(withdrawal));
 }
 
 void TableApplier::learn() {
@@ -82,6 +96,10 @@ void TableApplier::refused(const ChangedRow& incoming, const Refusal& refusal) {
   // The tombstone of a row that cannot be here has nothing to delete but one that waits.
   if (!incoming.present && refusal.kind == Refusal::Kind::type) {
     delete_waiting(incoming);
+    return;
+  }
+  if (!incoming.present) {
+    withdrawals_.push_back({.key = to_row(incoming.key), .version = incoming.version});
     return;
   }
   park(incoming.key, incoming.row, incoming.version, refusal);
@@ -163,6 +181,22 @@ void TableApplier::act(const compare::Decision& decision, const ChangedRow& inco
 
 void TableApplier::write(const ChangedRow& incoming, bool local_present,
                          const std::optional<Version>& version) {
+  if (referenced_ && local_present) {
+    const bool goes = !incoming.present;
+    if (goes ||
+        !target_.referrers(table_, to_views(target_.find(table_, incoming.key).row), incoming.row)
+             .empty()) {
+      withdrawals_.push_back(
+          {.key = to_row(incoming.key), .row = to_row(incoming.row), .version = version});
+      return;
+    }
+  }
+  if (written_ && incoming.present) written_->insert(encoded(incoming.key));
+  if (incoming.present && !table_.spec.foreign_keys.empty() &&
+      !target_.missing_parents(table_, incoming.row).empty()) {
+    park(incoming.key, incoming.row, version, {.kind = Refusal::Kind::foreign_key});
+    return;
+  }
   const std::optional<Refusal> refusal = target_.put_row(table_, incoming.key, incoming.row);
   if (refusal) {
     park(incoming.key, incoming.row, version, *refusal);
@@ -180,6 +214,12 @@ void TableApplier::count_write(bool present_before, bool present_after) {
   }
 }
 
+/// Later than that, and than whatever was purged here.
+Version TableApplier::later_version(std::optional<std::int64_t> later_than_us) {
+  return new_version(
+      std::max(later_than_us.value_or(state_.clock_floor_us), state_.clock_floor_us));
+}
+
 Version TableApplier::new_version(std::optional<std::int64_t> later_than_us) {
   const std::int64_t sequence = state_.sequence() + 1;
   state_.knowledge.raise(state_.origin, sequence);
@@ -191,6 +231,11 @@ Version TableApplier::new_version(std::optional<std::int64_t> later_than_us) {
 
 void TableApplier::park(RowView key, RowView row, const std::optional<Version>& version,
                         const Refusal& refusal) {
+  if (refusal.kind == Refusal::Kind::foreign_key) {
+    arrivals_.push_back(
+        {.key = to_row(key), .row = to_row(row), .version = version, .reason = refusal.reason});
+    return;
+  }
   if (refusal.kind != Refusal::Kind::unique) {
     target_.quarantine(table_, {.key = to_row(key),
                                 .row = to_row(row),
@@ -248,27 +293,192 @@ void TableApplier::retry_quarantined() {
       target_.release_quarantined(table_, key);
       continue;
     }
-    if (target_.put_row(table_, key, row)) {
+    const Arrival arrival{.key = waiting.key,
+                          .row = waiting.row,
+                          .version = waiting.version,
+                          .reason = waiting.reason,
+                          .from_quarantine = true};
+    if (!target_.missing_parents(table_, row).empty()) {
+      arrivals_.push_back(arrival);
+    } else if (const auto refusal = take_in(arrival)) {
       ++counts_.quarantined;
       context_.conflicts.tell_waiting(table_.spec.name, waiting);
-      continue;
     }
-    const auto later_than =
-        waiting.version ? std::optional(waiting.version->changed_at_us) : std::nullopt;
-    target_.put_version(table_, key, true, new_version(later_than));
-    target_.release_quarantined(table_, key);
+  }
+}
+
+std::vector<Row> TableApplier::orphans() {
+  if (!applied_ || table_.spec.foreign_keys.empty()) return {};
+  const bool whole = written_.has_value() || filled_;
+  std::vector<Row> keys = target_.orphans(table_, whole ? nullptr : &known_before_);
+  // What was without a parent before is the application's own affair.
+  if (written_) {
+    std::erase_if(keys,
+                  [this](const Row& key) { return !written_->contains(encoded(to_views(key))); });
+  }
+  return keys;
+}
+
+bool TableApplier::is_quarantined(RowView key) {
+  if (target_.count_quarantined() == 0) return false;
+  const Row wanted = to_row(key);
+  const std::vector<QuarantinedRow> waiting = target_.quarantined(table_);
+  return std::any_of(waiting.begin(), waiting.end(),
+                     [&](const QuarantinedRow& row) { return row.key == wanted; });
+}
+
+std::optional<Refusal> TableApplier::carry_out(const Withdrawal& withdrawal) {
+  const auto key = to_views(withdrawal.key);
+  const auto row = to_views(withdrawal.row);
+  const LocalRow now = target_.find(table_, key);
+  // Something else was decided about the row meanwhile, and that is later.
+  if (now.version != withdrawal.local.version && now.version &&
+      (!withdrawal.version || is_later(*now.version, *withdrawal.version))) {
+    return std::nullopt;
+  }
+  if (const auto refusal = target_.put_row(table_, key, row)) {
+    if (row.empty() || refusal->kind == Refusal::Kind::foreign_key) return refusal;
+    park(key, row, withdrawal.version, *refusal);
+    return std::nullopt;
+  }
+  target_.put_version(table_, key, !row.empty(), withdrawal.version);
+  count_write(now.present, !row.empty());
+  return std::nullopt;
+}
+
+void TableApplier::give_up(const Withdrawal& withdrawal) {
+  const std::optional<Refusal> refusal = carry_out(withdrawal);
+  if (!refusal) return;
+  if (!withdrawal.row.empty()) {
+    set_aside({.key = withdrawal.key,
+               .row = withdrawal.row,
+               .version = withdrawal.version,
+               .reason = refusal->reason});
+    return;
+  }
+  throw Error(ExitCode::failed,
+              "node " + target_.name() + ": table " + table_.spec.name + ": the row with key " +
+                  to_string(to_views(withdrawal.key)) +
+                  " has to go, and cannot: " + refusal->reason,
+              "nothing was written; delete what refers to the row, then run the session again");
+}
+
+void TableApplier::keep(const Withdrawal& withdrawal, std::optional<std::int64_t> later_than_us) {
+  const auto key = to_views(withdrawal.key);
+  const auto row = to_views(withdrawal.row);
+  ConflictSide loser =
+      source_side({.key = key, .row = row, .present = !row.empty(), .version = withdrawal.version});
+  log(ConflictType::child_exists, ConflictStatus::resolved, key, target_side(withdrawal.local),
+      std::move(loser));
+  target_.put_version(table_, key, true, later_version(later_than_us));
+}
+
+void TableApplier::bury(RowView key, const LocalRow& row, const Deletion& deletion) {
+  ConflictSide winner =
+      side(deletion.type == ConflictType::child_exists ? context_.source : target_, deletion.by,
+           false, {});
+  ConflictSide loser = side(deletion.type == ConflictType::child_exists ? target_ : context_.source,
+                            row.version, true, row.row);
+  log(deletion.type, ConflictStatus::resolved, key, std::move(winner), std::move(loser));
+  const bool present = target_.find(table_, key).present;
+  if (present) {
+    if (const auto refusal = target_.put_row(table_, key, {})) {
+      throw Error(ExitCode::failed,
+                  "node " + target_.name() + ": table " + table_.spec.name + ": the row with key " +
+                      to_string(key) + " has to go, and cannot: " + refusal->reason,
+                  "nothing was written; delete what refers to the row, then run the session again");
+    }
+  }
+  target_.put_version(table_, key, false, later_version(deletion.later_than_us));
+  target_.release_quarantined(table_, key);
+  count_write(present, false);
+}
+
+std::optional<Refusal> TableApplier::bring_back(RowView key, RowView row,
+                                                std::optional<std::int64_t> later_than_us) {
+  const LocalRow local = target_.find(table_, key);
+  const Version version = later_version(later_than_us);
+  if (auto refusal = target_.put_row(table_, key, row)) {
+    if (refusal->kind == Refusal::Kind::foreign_key) return refusal;
+    park(key, row, version, *refusal);
+  } else {
+    target_.put_version(table_, key, true, version);
     count_write(local.present, true);
   }
+  log(ConflictType::parent_missing, ConflictStatus::resolved, key,
+      side(context_.source, version, true, to_row(row)), target_side(local));
+  return std::nullopt;
+}
+
+std::optional<Refusal> TableApplier::take_in(const Arrival& arrival) {
+  const auto key = to_views(arrival.key);
+  const auto row = to_views(arrival.row);
+  const bool was_present = target_.find(table_, key).present;
+  if (auto refusal = target_.put_row(table_, key, row)) {
+    if (refusal->kind == Refusal::Kind::unique && !arrival.from_quarantine) {
+      park(key, row, arrival.version, *refusal);
+      return std::nullopt;
+    }
+    return refusal;
+  }
+  if (written_) written_->insert(encoded(key));
+  if (arrival.from_quarantine) {
+    const auto later_than =
+        arrival.version ? std::optional(arrival.version->changed_at_us) : std::nullopt;
+    target_.put_version(table_, key, true, later_version(later_than));
+    target_.release_quarantined(table_, key);
+  } else {
+    target_.put_version(table_, key, true, arrival.version);
+  }
+  count_write(was_present, true);
+  return std::nullopt;
+}
+
+bool TableApplier::take_in_without(const Arrival& arrival,
+                                   const std::vector<std::size_t>& missing) {
+  Row row = arrival.row;
+  for (const std::size_t index : missing) {
+    for (const std::string& name : table_.spec.foreign_keys[index].columns) {
+      for (std::size_t i = 0; i < row.size(); ++i) {
+        if (table_.spec.columns[i].name == name) row[i] = Value::null();
+      }
+    }
+  }
+  const auto key = to_views(arrival.key);
+  const auto views = to_views(row);
+  return key_of(table_.spec, views).front().kind != ValueKind::null &&
+         !target_.put_row(table_, key, views);
+}
+
+void TableApplier::set_aside(const Arrival& arrival) {
+  const auto key = to_views(arrival.key);
+  QuarantinedRow waiting{.key = arrival.key,
+                         .row = arrival.row,
+                         .version = arrival.version,
+                         .reason = arrival.reason,
+                         .source = context_.source.name(),
+                         .session_id = context_.session_id,
+                         .since_us = target_.clock_us()};
+  if (!arrival.whole) {
+    target_.put_row(table_, key, {});
+    target_.put_version(table_, key, false, std::nullopt);
+  }
+  if (!arrival.from_quarantine) target_.quarantine(table_, waiting);
+  ++counts_.quarantined;
+  context_.conflicts.tell_waiting(table_.spec.name, waiting);
 }
 
 // Rows that swap unique values refuse each other one by one. So all that wait leave the table
 // first, then they come back; who is still refused has met a row that does not move.
-void TableApplier::settle_parked() {
+void TableApplier::settle_unique() {
   std::vector<bool> was_present;
   for (const Parked& parked : parked_) {
     const auto key = to_views(parked.key);
-    was_present.push_back(target_.find(table_, key).present);
-    if (was_present.back()) target_.put_row(table_, key, {});
+    LocalRow local = target_.find(table_, key);
+    was_present.push_back(local.present);
+    if (!local.present) continue;
+    target_.put_row(table_, key, {});
+    if (referenced_) parked_rows_.push_back(std::move(local.row));
   }
   // The later version first: whoever keeps a unique value is there before those who lose it.
   std::vector<std::size_t> order(parked_.size());
@@ -298,6 +508,10 @@ void TableApplier::settle_rivals(const Parked& parked) {
   const auto key = to_views(parked.key);
   const auto row = to_views(parked.row);
   const ChangedRow incoming{.key = key, .row = row, .present = true, .version = parked.version};
+  if (!held_.empty()) {
+    let_held_rivals_go(parked);
+    if (!target_.put_row(table_, key, row)) return;
+  }
   const std::vector<Row> rival_keys = target_.unique_rivals(table_, row);
   std::vector<LocalRow> rivals;
   std::vector<std::optional<Version>> rival_versions;
@@ -323,13 +537,23 @@ void TableApplier::settle_rivals(const Parked& parked) {
            !compare::incoming_keeps_unique(rules_context_, side_of(incoming), side_of(rival));
   });
   const auto bury = [&](RowView buried_key, const std::optional<Version>& version) {
-    const auto later_than = version ? std::optional(version->changed_at_us) : std::nullopt;
-    target_.put_version(table_, buried_key, false, new_version(later_than));
+    auto later_than = version ? std::optional(version->changed_at_us) : std::nullopt;
+    // Its delete may have come already, and wait for what refers to it.
+    const Row owned_key = to_row(buried_key);
+    for (const Withdrawal& withdrawal : held_) {
+      if (withdrawal.key != owned_key || !withdrawal.version) continue;
+      later_than = std::max(later_than.value_or(0), withdrawal.version->changed_at_us);
+    }
+    target_.put_version(table_, buried_key, false, later_version(later_than));
   };
   if (stronger != rivals.end()) {
     log(type, ConflictStatus::resolved, key, target_side(*stronger), source_side(incoming));
     bury(key, parked.version);
     return;
+  }
+  if (referenced_) {
+    for (std::size_t i = 0; i < rivals.size(); ++i) rivals[i].version = rival_versions[i];
+    if (stands_by_its_children(parked, type, rival_keys, rivals)) return;
   }
   for (std::size_t i = 0; i < rivals.size(); ++i) {
     const auto rival_key = to_views(rival_keys[i]);
@@ -346,6 +570,51 @@ void TableApplier::settle_rivals(const Parked& parked) {
                 "look at the unique indexes of the table, one may read an expression; nothing was "
                 "written");
   }
+}
+
+/// A rival whose own delete, or other values, came already is no rival once that is done.
+void TableApplier::let_held_rivals_go(const Parked& parked) {
+  for (const Row& rival : target_.unique_rivals(table_, to_views(parked.row))) {
+    for (std::size_t i = 0; i < held_.size(); ++i) {
+      if (held_[i].key != rival) continue;
+      const Withdrawal withdrawal = held_[i];
+      if (context_.references.make_way(*this, withdrawal, false)) break;
+      std::erase_if(held_, [&](const Withdrawal& other) { return other.key == rival; });
+      if (carry_out(withdrawal)) held_.push_back(withdrawal);
+      break;
+    }
+  }
+}
+
+/// A rival stays when something that refers to it is later than both: then the incoming row goes.
+/// Otherwise what refers to the rivals has gone when this returns false.
+bool TableApplier::stands_by_its_children(const Parked& parked, ConflictType type,
+                                          const std::vector<Row>& rival_keys,
+                                          const std::vector<LocalRow>& rivals) {
+  const auto key = to_views(parked.key);
+  const auto row = to_views(parked.row);
+  Version gone{.changed_at_us = parked.version ? parked.version->changed_at_us : 0,
+               .origin = state_.origin};
+  for (const LocalRow& rival : rivals) {
+    if (rival.version)
+      gone.changed_at_us = std::max(gone.changed_at_us, rival.version->changed_at_us);
+  }
+  ++gone.changed_at_us;
+  for (const bool only_ask : {true, false}) {
+    for (std::size_t i = 0; i < rivals.size(); ++i) {
+      const auto rival_key = to_views(rival_keys[i]);
+      const auto later = context_.references.make_way(
+          *this, {.key = rival_keys[i], .row = {}, .version = gone, .local = rivals[i]}, only_ask);
+      if (!later) continue;
+      log(type, ConflictStatus::resolved, key, target_side(rivals[i]),
+          source_side({.key = key, .row = row, .present = true, .version = parked.version}));
+      const Version kept = later_version(later);
+      target_.put_version(table_, rival_key, true, kept);
+      target_.put_version(table_, key, false, later_version(kept.changed_at_us));
+      return true;
+    }
+  }
+  return false;
 }
 
 void TableApplier::log(ConflictType type, ConflictStatus status, RowView key, ConflictSide winner,

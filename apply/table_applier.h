@@ -5,6 +5,7 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_set>
 #include <vector>
@@ -24,8 +25,40 @@ class ConflictLog {
   virtual void tell_waiting(const std::string& table, const QuarantinedRow& row) = 0;
 };
 
+class TableApplier;
+
+/// A change that takes away a row, or a value of one, to which others may refer: it waits until
+/// everything else is written.
+struct Withdrawal {
+  Row key;
+  Row row;  // what is to be there instead; empty: nothing
+  std::optional<Version> version;
+  LocalRow local;  // what is there
+};
+
+/// Decides whether a row may leave its table although others refer to it.
+class ReferenceKeeper {
+ public:
+  virtual ~ReferenceKeeper() = default;
+  /// What refers to the row goes with it, and has gone when this returns nothing. Otherwise one of
+  /// those is later than the withdrawal and nothing was changed: the row has to stay, with a
+  /// version later than the result. `only_ask` changes nothing either way.
+  virtual std::optional<std::int64_t> make_way(TableApplier& table, const Withdrawal& withdrawal,
+                                               bool only_ask) = 0;
+};
+
 class TableApplier final : private ApplySink, private PairSink {
  public:
+  /// A row that is to be written, but a row that it refers to is not there.
+  struct Arrival {
+    Row key;
+    Row row;
+    std::optional<Version> version;
+    std::string reason;
+    bool from_quarantine = false;
+    bool whole = true;  // false: it is there, with NULL where it refers to what is missing
+  };
+
   struct Context {
     Node& source;  // for its name only
     Node& target;
@@ -39,16 +72,62 @@ class TableApplier final : private ApplySink, private PairSink {
     const compare::Rules& rules;
     ConflictLog& conflicts;
     std::string session_id;
+    ReferenceKeeper& references;
   };
 
   explicit TableApplier(const Context& context);
 
-  /// Consumes the stage. Afterwards rows, versions and conflicts are written and `target_state`
-  /// knows what the source knew; it is not saved.
-  PullCounts apply(Stage& stage);
+  // The stages of a pull in their order; each is done for all tables before the next begins.
+  /// Parents before children. Consumes the stage; deletes of rows to which others may refer wait.
+  void apply_rows(Stage& stage);
+  /// Children before parents: deletes that the pull kept apart (none: null), and those that wait.
+  void apply_deletes(Stage* stage);
+  /// Rows that a unique constraint refused.
+  void settle_unique();
+  void retry_quarantined();
+  // Then references, see apply/references.h.
+  /// `target_state` knows afterwards what the source knew; it is not saved. For tables of which
+  /// something was applied.
+  void learn();
+  const PullCounts& counts() const { return counts_; }
 
-  /// Tries the rows that wait in quarantine again, without anything new.
-  PullCounts retry();
+  // For who settles references.
+  const ActiveTable& table() const { return table_; }
+  const TableState& state() const { return state_; }
+  bool is_referenced() const { return referenced_; }
+  /// The version is news of this pull.
+  bool came(const std::optional<Version>& version) const {
+    return version && !known_before_.covers(*version) && version->origin != state_.origin;
+  }
+  bool mirrors() const { return context_.mirror; }
+  std::vector<Withdrawal>& held() { return held_; }
+  std::vector<Arrival>& arrivals() { return arrivals_; }
+  /// Rows that left the table for the sake of a unique value; most of them are back.
+  std::vector<Row>& parked_rows() { return parked_rows_; }
+  /// Keys of rows that were written here and refer to what is not there.
+  std::vector<Row> orphans();
+  bool is_quarantined(RowView key);
+  /// Why the row cannot go at once, if so.
+  std::optional<Refusal> carry_out(const Withdrawal& withdrawal);
+  /// The same for one that the database refuses to the end: a row waits; a delete stops the pull.
+  void give_up(const Withdrawal& withdrawal);
+  /// The row stays although its delete, or another value, came.
+  void keep(const Withdrawal& withdrawal, std::optional<std::int64_t> later_than_us);
+  struct Deletion {
+    ConflictType type = ConflictType::child_exists;
+    std::optional<Version> by;
+    std::optional<std::int64_t> later_than_us;
+  };
+  /// The row becomes a tombstone and goes to the conflict log.
+  void bury(RowView key, const LocalRow& row, const Deletion& deletion);
+  /// Writes a row that was deleted here, because one that came refers to it.
+  std::optional<Refusal> bring_back(RowView key, RowView row,
+                                    std::optional<std::int64_t> later_than_us);
+  std::optional<Refusal> take_in(const Arrival& arrival);
+  /// As it would be without the references in `missing`.
+  bool take_in_without(const Arrival& arrival, const std::vector<std::size_t>& missing);
+  /// The row waits in quarantine, or goes on waiting, and leaves the table if it is there.
+  void set_aside(const Arrival& arrival);
 
  private:
   /// What a full compare decided about one key; the row itself waits in a spool.
@@ -76,19 +155,22 @@ class TableApplier final : private ApplySink, private PairSink {
   void write(const ChangedRow& incoming, bool local_present, const std::optional<Version>& version);
   void count_write(bool present_before, bool present_after);
   Version new_version(std::optional<std::int64_t> later_than_us);
+  Version later_version(std::optional<std::int64_t> later_than_us);
   void park(RowView key, RowView row, const std::optional<Version>& version,
             const Refusal& refusal);
-  void settle_parked();
   void delete_waiting(const ChangedRow& tombstone);
-  void retry_quarantined();
+  void withdraw(Withdrawal withdrawal);
   void settle_rivals(const Parked& parked);
+  void let_held_rivals_go(const Parked& parked);
+  bool stands_by_its_children(const Parked& parked, ConflictType type,
+                              const std::vector<Row>& rival_keys,
+                              const std::vector<LocalRow>& rivals);
   void log(ConflictType type, ConflictStatus status, RowView key, ConflictSide winner,
            ConflictSide loser);
   ConflictSide source_side(const ChangedRow& row) const;
   ConflictSide target_side(const LocalRow& row) const;
   ConflictSide side(const Node& node, const std::optional<Version>& version, bool present,
                     Row row) const;
-  void learn();
 
   const Context context_;
   Node& target_;
@@ -99,6 +181,15 @@ class TableApplier final : private ApplySink, private PairSink {
   std::vector<Verdict> verdicts_;
   std::unique_ptr<Stage> verdict_rows_;
   std::vector<Parked> parked_;
+  const bool referenced_;
+  const Knowledge known_before_;
+  std::vector<Withdrawal> withdrawals_;
+  std::vector<Withdrawal> held_;
+  std::vector<Arrival> arrivals_;
+  std::vector<Row> parked_rows_;
+  std::optional<std::set<std::string>> written_;  // by a full compare: encoded keys
+  bool applied_ = false;
+  bool filled_ = false;       // an empty table
   std::int64_t refused_ = 0;  // rows that went to quarantine
   /// Encoded keys of the target's rows from before activation that got their first version here:
   /// where a unique value is disputed they still count as rows without one.

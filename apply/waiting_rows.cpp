@@ -1,7 +1,9 @@
 #include "apply/waiting_rows.h"
 
 #include <algorithm>
+#include <memory>
 
+#include "apply/references.h"
 #include "apply/table_applier.h"
 #include "apply/target_conflict_log.h"
 
@@ -22,10 +24,8 @@ void write_harvested(Node& node, const std::vector<ActiveTable>& tables, bool dr
       captured.push_back({.table = table, .state = node.load_state(table)});
     }
     capture::harvest(node, captured);
-    for (CapturedTable& each : captured) {
-      work(each);
-      node.save_state(each.table, each.state);
-    }
+    work(captured);
+    for (const CapturedTable& each : captured) node.save_state(each.table, each.state);
     if (!dry_run) {
       node.commit();
       return;
@@ -43,31 +43,45 @@ PullReport retry_waiting_rows(Node& node, const std::vector<ActiveTable>& tables
                               const std::string& session_id, bool dry_run) {
   PullReport report;
   const std::string job;
-  write_harvested(node, tables, dry_run, [&](CapturedTable& captured) {
-    if (node.quarantined(captured.table).empty()) return;
+  write_harvested(node, tables, dry_run, [&](std::vector<CapturedTable>& captured) {
     TargetConflictLog conflicts(node, session_id, job, report);
-    const TableState before = captured.state;
-    TableApplier applier({.source = node,
-                          .target = node,
-                          .table = captured.table,
-                          .source_state = before,
-                          .target_state = captured.state,
-                          .policy = Policy::latest,
-                          .source_is_first = false,
-                          .mirror = false,
-                          .was_restored = false,
-                          .rules = {},
-                          .conflicts = conflicts,
-                          .session_id = session_id});
-    report.tables[captured.table.spec.name] = applier.retry();
-    report.wrote = !dry_run;
+    const compare::Rules rules;
+    References references(node, rules, [](const auto&...) { return std::nullopt; });
+    std::vector<TableState> before;
+    for (const CapturedTable& each : captured) before.push_back(each.state);
+    std::vector<std::unique_ptr<TableApplier>> appliers;
+    for (std::size_t i = 0; i < captured.size(); ++i) {
+      appliers.push_back(
+          std::make_unique<TableApplier>(TableApplier::Context{.source = node,
+                                                               .target = node,
+                                                               .table = captured[i].table,
+                                                               .source_state = before[i],
+                                                               .target_state = captured[i].state,
+                                                               .policy = Policy::latest,
+                                                               .source_is_first = false,
+                                                               .mirror = false,
+                                                               .was_restored = false,
+                                                               .rules = rules,
+                                                               .conflicts = conflicts,
+                                                               .session_id = session_id,
+                                                               .references = references}));
+      references.add(*appliers.back());
+    }
+    for (const auto& applier : appliers) applier->retry_quarantined();
+    references.settle();
+    for (const auto& applier : appliers) {
+      const PullCounts& counts = applier->counts();
+      if (counts.changed() == 0 && counts.quarantined == 0 && counts.conflicts == 0) continue;
+      report.tables[applier->table().spec.name] = counts;
+      report.wrote = !dry_run;
+    }
   });
   return report;
 }
 
 void discard_waiting_row(Node& node, const ActiveTable& table, const QuarantinedRow& row,
                          const std::string& session_id) {
-  write_harvested(node, {table}, false, [&](CapturedTable& captured) {
+  write_harvested(node, {table}, false, [&](std::vector<CapturedTable>& captured) {
     const auto key = to_views(row.key);
     const LocalRow local = node.find(table, key);
     Conflict conflict;
@@ -87,7 +101,7 @@ void discard_waiting_row(Node& node, const ActiveTable& table, const Quarantined
     for (const std::optional<Version>& version : {local.version, row.version}) {
       if (version) changed_at_us = std::max(changed_at_us, version->changed_at_us + 1);
     }
-    TableState& state = captured.state;
+    TableState& state = captured.front().state;
     const std::int64_t sequence = state.sequence() + 1;
     state.knowledge.raise(state.origin, sequence);
     node.put_version(

@@ -111,6 +111,11 @@ std::string conflict_id(const Conflict& conflict) {
   };
   append_sized(first);
   append_sized(second);
+  // The same pair may have met before, and have ended otherwise than references wanted.
+  if (conflict.type == ConflictType::parent_missing ||
+      conflict.type == ConflictType::child_exists) {
+    append_sized(std::string(to_string(conflict.type)));
+  }
   return hash_id(text);
 }
 

@@ -626,20 +626,15 @@ class Session {
             apply::PullReport& sum) {
     if (indexes.empty()) return;
     const bool to_second = &target == &second_;
-    std::vector<CapturedTable> from;
-    std::vector<CapturedTable> into;
-    std::vector<apply::TableOptions> table_options;
-    for (const std::size_t index : indexes) {
-      from.push_back(source_tables[index]);
-      into.push_back(target_tables[index]);
-      table_options.push_back(table_options_[index]);
-    }
+    std::vector<bool> moves(source_tables.size(), false);
+    for (const std::size_t index : indexes) moves[index] = true;
     apply::PullRequest request{
         .source = source,
         .target = target,
-        .source_tables = from,
-        .target_tables = into,
-        .options = std::move(table_options),
+        .source_tables = source_tables,
+        .target_tables = target_tables,
+        .options = table_options_,
+        .moves = std::move(moves),
         .source_id = to_second ? first_identity_.node_id : second_identity_.node_id,
         .target_id = to_second ? second_identity_.node_id : first_identity_.node_id,
         .source_is_first = to_second,
@@ -650,12 +645,7 @@ class Session {
         .dry_run = options_.dry_run,
         .rules = options_.rules,
         .progress = options_.progress};
-    apply::PullReport report = apply::pull(request);
-    for (std::size_t i = 0; i < indexes.size(); ++i) {
-      source_tables[indexes[i]].state = std::move(from[i].state);
-      target_tables[indexes[i]].state = std::move(into[i].state);
-    }
-    add(sum, std::move(report));
+    add(sum, apply::pull(request));
   }
 
   static void add(apply::PullReport& sum, apply::PullReport part) {

@@ -70,15 +70,22 @@ bool Checker::may_bring_back(const LoggedConflict& conflict) const {
   // by a node whose clock is behind may come before that version, and is logged as the loser.
   if (conflict.type == "revived") return may_go_back_;
   if (conflict.type == "baseline_differs") return early_purge_;
+  // A row that was deleted comes back with one that refers to it.
+  if (conflict.type == "child_exists" || conflict.type == "parent_missing") return true;
   return conflict.type == "target_changed" || conflict.policy == "earliest" ||
          conflict.policy == "first_node";
 }
 
 void Checker::finish(const std::vector<NodeView>& nodes) const {
   for (const NodeView& node : nodes) {
-    if (node.rows == nodes.front().rows) continue;
-    throw Violation("nodes " + nodes.front().name + " and " + node.name +
-                    " differ:" + printed(nodes.front().rows) + " against" + printed(node.rows));
+    if (node.rows != nodes.front().rows) {
+      throw Violation("nodes " + nodes.front().name + " and " + node.name +
+                      " differ:" + printed(nodes.front().rows) + " against" + printed(node.rows));
+    }
+    if (node.whole_rows != nodes.front().whole_rows) {
+      throw Violation("nodes " + nodes.front().name + " and " + node.name + " differ:" +
+                      printed(nodes.front().whole_rows) + " against" + printed(node.whole_rows));
+    }
   }
   const std::set<std::string> final_values = values_of(nodes.front().rows);
   std::set<std::string> logged;

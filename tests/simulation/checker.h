@@ -36,6 +36,7 @@ struct LoggedConflict {
 struct NodeView {
   std::string name;
   Rows rows;
+  Rows whole_rows;  // every column, where a row has more to it than its value
   std::vector<LoggedConflict> conflicts;
 };
 
@@ -55,6 +56,9 @@ class Checker {
   /// nothing; `value` is empty for a delete. `on_mirror`: the target of a backup, where overwriting
   /// a row decides nothing.
   void wrote(const std::string& value, const std::string& overwritten, bool on_mirror);
+  /// The row of this value was changed without another value: that is a write like any other, and
+  /// may win over one that deleted it.
+  void rewrote(const std::string& value) { brought_back_.insert(value); }
   /// The database of `node` was replaced by an older copy of itself; `before` is what it held until
   /// then, `others` are all other nodes.
   void restored(const NodeView& before, const Rows& copy, const std::vector<NodeView>& others);

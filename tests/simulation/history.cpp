@@ -49,6 +49,7 @@ class Maker {
     make_edges();
     if (options_.tables && random_.chance(0.2)) history_.tables = 2;
     history_.unique_codes = options_.unique_codes;
+    if (options_.references) make_references();
     history_.early_purge = options_.faults && random_.chance(0.3);
     for (std::size_t node = 0; node < history_.nodes; ++node) begin_node(node);
     const std::int64_t length = random_.between(5, 59);
@@ -91,6 +92,38 @@ class Maker {
     }
   }
 
+  /// From a single table that refers to itself to cycles and chains.
+  void make_references() {
+    history_.tables = index(random_.between(1, 4));
+    const std::int64_t count = random_.between(1, 4);
+    for (std::int64_t i = 0; i < count; ++i) {
+      Reference reference{.child = index(random_.below(this->count(history_.tables))),
+                          .column = index(random_.below(2)),
+                          .parent = index(random_.below(this->count(history_.tables))),
+                          .on_delete = static_cast<int>(random_.below(4)),
+                          .to_code = history_.unique_codes && random_.chance(0.2)};
+      bool taken = false;
+      for (const Reference& other : history_.references) {
+        taken = taken || (other.child == reference.child && other.column == reference.column);
+      }
+      if (!taken) history_.references.push_back(reference);
+    }
+  }
+
+  void refer(Action& action) {
+    if (history_.references.empty() || !action.value) return;
+    for (const Reference& reference : history_.references) {
+      if (static_cast<std::size_t>(action.key) % history_.tables != reference.child) continue;
+      if (random_.chance(0.2)) continue;
+      std::int64_t value = random_.below(4);
+      if (!reference.to_code) {
+        const auto tables = this->count(history_.tables);
+        value = random_.below(kKeys / tables) * tables + this->count(reference.parent);
+      }
+      (reference.column == 0 ? action.first_reference : action.second_reference) = value;
+    }
+  }
+
   Action& add(ActionKind kind, std::size_t node) {
     Action& action = history_.actions.emplace_back();
     action.kind = kind;
@@ -116,6 +149,7 @@ class Maker {
       // Some rows are the same on several nodes, as after a copy made by hand.
       action.value =
           random_.chance(0.3) ? "same" + std::to_string(key) : "w" + std::to_string(++writes_);
+      refer(action);
     }
   }
 
@@ -149,6 +183,7 @@ class Maker {
     action.key = random_.below(kKeys);
     action.value = value();
     if (history_.unique_codes && random_.chance(0.7)) action.code = random_.below(4);
+    refer(action);
   }
 
   void add_session() {
@@ -199,6 +234,8 @@ std::string describe(const History& history, const Action& action) {
       std::string text = when + node + ": " + (action.kind == ActionKind::old_row ? "old " : "") +
                          std::to_string(action.key) + " " + value_text(action.value);
       if (action.code) text += " code " + std::to_string(*action.code);
+      if (action.first_reference) text += " first " + std::to_string(*action.first_reference);
+      if (action.second_reference) text += " second " + std::to_string(*action.second_reference);
       return text;
     }
     case ActionKind::session: {
@@ -226,6 +263,14 @@ std::string describe_jobs(const History& history) {
   static constexpr std::array<const char*, 4> kNames{"latest", "earliest", "first_node", "manual"};
   std::string text = std::to_string(history.nodes) + " nodes, " + std::to_string(history.tables) +
                      " tables" + (history.unique_codes ? ", unique codes" : "") + "\n";
+  static constexpr std::array<const char*, 4> kActions{"", " restrict", " cascade", " set null"};
+  for (const Reference& reference : history.references) {
+    text += "table " + std::to_string(reference.child) +
+            (reference.column == 0 ? " first" : " second") + " refers to " +
+            (reference.to_code ? "the code of " : "") + "table " +
+            std::to_string(reference.parent) +
+            kActions[static_cast<std::size_t>(reference.on_delete)] + "\n";
+  }
   for (const Edge& edge : history.edges) {
     text += "job " + name_of(edge.first) + "-" + name_of(edge.second) + " ";
     text += edge.mode == Mode::backup ? "backup" : kNames[static_cast<std::size_t>(edge.policy)];

@@ -41,6 +41,16 @@ struct Interruption {
   std::optional<std::string> value;
 };
 
+/// A foreign key of a world: rows of one table refer by column `column` (0 or 1 of the two that
+/// every row has) to rows of another, or of the same.
+struct Reference {
+  std::size_t child = 0;
+  std::size_t column = 0;
+  std::size_t parent = 0;
+  int on_delete = 0;     // 0 none, 1 restrict, 2 cascade, 3 set null
+  bool to_code = false;  // refers to the parent's unique code, not to its key
+};
+
 struct Action {
   ActionKind kind = ActionKind::write;
   std::int64_t now = 0;
@@ -50,6 +60,7 @@ struct Action {
   std::optional<std::string> value;
   std::optional<std::int64_t>
       code;  // a value that is unique in its table, where the history has that
+  std::optional<std::int64_t> first_reference, second_reference;
   std::int64_t number = 0;
   std::vector<Interruption> interruptions;
   std::int64_t fail_at = 0;  // the session dies at this step; 0: it does not
@@ -61,7 +72,8 @@ struct History {
   std::vector<Edge> edges;
   std::size_t tables = 1;     // a key belongs to table `key % tables`
   bool unique_codes = false;  // rows carry a code that no other row of the table may carry
-  bool early_purge = false;   // tombstones are purged before all have met: rows may be revived
+  std::vector<Reference> references;
+  bool early_purge = false;  // tombstones are purged before all have met: rows may be revived
   bool restores = false;
   std::vector<Action> actions;
 };
@@ -73,6 +85,7 @@ struct HistoryOptions {
   bool interruptions = false;  // applications write while sessions run, and sessions die
   bool tables = false;         // sometimes two tables
   bool unique_codes = false;
+  bool references = false;  // tables with foreign keys
   std::size_t max_nodes = 6;
 };
 

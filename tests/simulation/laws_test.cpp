@@ -50,12 +50,42 @@ TEST_CASE("worlds with a unique constraint keep the laws") {
       {.name = "worlds with unique codes", .histories = 20'000, .options = {.unique_codes = true}});
 }
 
+TEST_CASE("worlds with foreign keys keep the laws") {
+  check_laws({.name = "worlds with foreign keys",
+              .histories = 5'000,
+              .options = {.faults = false, .references = true}});
+  check_laws({.name = "worlds with foreign keys and faults",
+              .histories = 5'000,
+              .options = {.references = true}});
+}
+
+TEST_CASE("worlds with foreign keys and unique codes keep the laws") {
+  check_laws({.name = "worlds with foreign keys and unique codes",
+              .histories = 5'000,
+              .options = {.unique_codes = true, .references = true}});
+}
+
+TEST_CASE("worlds with foreign keys keep the laws whatever disturbs them") {
+  check_laws(
+      {.name = "disturbed worlds with foreign keys",
+       .histories = 3'000,
+       .options = {
+           .policies = true, .interruptions = true, .unique_codes = true, .references = true}});
+  check_laws({.name = "backups with foreign keys",
+              .histories = 3'000,
+              .options = {.policies = true, .backups = true, .references = true}});
+}
+
 TEST_CASE("worlds of SQLite files keep the laws") {
   Twin files;
   files.make_database = tidemark::testing::make_sqlite_database;
   check_laws({.name = "worlds of SQLite files",
               .histories = 300,
               .options = {.policies = true, .tables = true},
+              .twin = files});
+  check_laws({.name = "worlds of SQLite files with foreign keys",
+              .histories = 150,
+              .options = {.policies = true, .unique_codes = true, .references = true},
               .twin = files});
 }
 
@@ -65,6 +95,10 @@ TEST_CASE("worlds of PostgreSQL databases keep the laws") {
   check_laws({.name = "worlds of PostgreSQL databases",
               .histories = 20,
               .options = {.policies = true, .tables = true},
+              .twin = databases});
+  check_laws({.name = "worlds of PostgreSQL databases with foreign keys",
+              .histories = 20,
+              .options = {.references = true},
               .twin = databases});
 }
 
@@ -77,6 +111,10 @@ TEST_CASE("worlds of mixed databases keep the laws") {
   check_laws({.name = "worlds of SQLite and PostgreSQL",
               .histories = 20,
               .options = {.policies = true, .tables = true},
+              .twin = mixed});
+  check_laws({.name = "worlds of SQLite and PostgreSQL with foreign keys",
+              .histories = 20,
+              .options = {.references = true},
               .twin = mixed});
   check_laws({.name = "backups between SQLite and PostgreSQL",
               .histories = 10,

@@ -37,6 +37,18 @@ compare::Decision broken_only_at_target(const compare::PullContext&, const compa
   return {.action = compare::Action::forget};
 }
 
+/// Makes rows wait for ever that have lost to a delete.
+std::vector<compare::RowFate> broken_judge(const std::vector<compare::ReferringRow>& rows,
+                                           bool mirror) {
+  std::vector<compare::RowFate> fates = compare::judge(rows, mirror);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (rows[i].present && fates[i].fate == compare::Fate::goes) {
+      fates[i].fate = compare::Fate::waits;
+    }
+  }
+  return fates;
+}
+
 class ForgetfulHarvest final : public testing::NodeDecorator {
  public:
   using NodeDecorator::NodeDecorator;
@@ -116,6 +128,12 @@ class ForgetfulApply final : public testing::NodeDecorator {
   }
 };
 
+class BlindToOrphans final : public testing::NodeDecorator {
+ public:
+  using NodeDecorator::NodeDecorator;
+  std::vector<Row> orphans(const ActiveTable&, const Knowledge*) override { return {}; }
+};
+
 template <typename Broken>
 Twin twin_with() {
   Twin twin;
@@ -135,6 +153,16 @@ TEST_CASE("a full compare that deletes too much is noticed") {
   Twin twin;
   twin.rules.only_at_target = &broken_only_at_target;
   check_caught("broken full compare", twin, 50);
+}
+
+TEST_CASE("a rule for references that lets nobody go is noticed") {
+  Twin twin;
+  twin.rules.judge = &broken_judge;
+  check_caught("broken rule for references", twin, 30, {.references = true});
+}
+
+TEST_CASE("a target that looks for no broken references is noticed") {
+  check_caught("no look at references", twin_with<BlindToOrphans>(), 30, {.references = true});
 }
 
 TEST_CASE("a forgetful harvest is noticed") {

@@ -5,6 +5,7 @@
 #include <climits>
 #include <cstring>
 #include <optional>
+#include <set>
 #include <sstream>
 
 #include "capture/activate.h"
@@ -33,16 +34,40 @@ std::string text_of(const Uuid& uuid) {
   return std::string(bytes.substr(0, bytes.find('\0')));
 }
 
-TableSpec make_table(const std::string& name, bool unique_codes) {
+std::string table_name(std::size_t index) {
+  static constexpr std::array<const char*, 4> kNames{"item", "part", "shop", "bill"};
+  return kNames[index];
+}
+
+TableSpec make_table(std::size_t index, const History& history) {
   TableSpec spec;
-  spec.name = name;
+  spec.name = table_name(index);
   spec.columns = {{.name = "id", .declared_type = "INTEGER"},
                   {.name = "value", .declared_type = "TEXT"},
                   {.name = "code", .declared_type = "INTEGER"}};
   spec.key = {0};
   spec.integer_key = true;
-  if (unique_codes) spec.uniques = {{.name = "code", .columns = {2}}};
+  if (history.unique_codes) spec.uniques = {{.name = "code", .columns = {2}}};
+  if (history.references.empty()) return spec;
+  spec.columns.push_back({.name = "first", .declared_type = "INTEGER"});
+  spec.columns.push_back({.name = "second", .declared_type = "INTEGER"});
+  static constexpr std::array<ReferenceAction, 4> kActions{
+      ReferenceAction::none, ReferenceAction::restrict, ReferenceAction::cascade,
+      ReferenceAction::set_null};
+  for (const Reference& reference : history.references) {
+    if (reference.child != index) continue;
+    spec.foreign_keys.push_back(
+        {.columns = {reference.column == 0 ? "first" : "second"},
+         .parent_table = table_name(reference.parent),
+         .parent_columns = {reference.to_code ? "code" : "id"},
+         .on_delete = kActions[static_cast<std::size_t>(reference.on_delete)]});
+  }
   return spec;
+}
+
+std::string printed_row(const Row& row) {
+  const auto views = to_views(row);
+  return to_string(views);
 }
 
 std::string value_of(const Row& row) {
@@ -105,7 +130,7 @@ class World::InterruptedNode final : public testing::NodeDecorator {
     ++world_.transactions_;
     for (const Interruption& interruption : world_.disturbed_->interruptions) {
       if (interruption.transaction != world_.transactions_) continue;
-      world_.write(site_, interruption.key, interruption.value, std::nullopt);
+      world_.write(site_, {.key = interruption.key, .value = interruption.value});
     }
   }
 
@@ -121,14 +146,14 @@ class World::InterruptedNode final : public testing::NodeDecorator {
 World::World(const History& history, const Twin& twin, std::ostream* trace)
     : history_(history), twin_(twin), trace_(trace), checker_(history.early_purge) {
   for (std::size_t i = 0; i < history.tables; ++i) {
-    tables_.push_back(make_table(i == 0 ? "item" : "part", history.unique_codes));
+    tables_.push_back(make_table(i, history));
   }
   for (std::size_t i = 0; i < history.nodes; ++i) {
     auto site = std::make_unique<Site>();
     site->name = std::string(1, static_cast<char>('a' + i));
     site->origin = site->name + "#1";
     site->database = twin.make_database();
-    for (const TableSpec& table : tables_) site->database->create_table(table);
+    site->database->create_tables(tables_);
     sites_.push_back(std::move(site));
   }
   for (const Edge& edge : history.edges) {
@@ -141,8 +166,20 @@ World::~World() {
 }
 
 Outcome World::run() {
-  act();
-  settle();
+  try {
+    act();
+    settle();
+  } catch (const Violation&) {
+    trace("the law was broken here:");
+    throw;
+  }
+  if (!history_.references.empty()) {
+    for (const auto& site : sites_) {
+      if (site->node->count_quarantined() > 0) {
+        throw Violation("node " + site->name + ": rows wait for others that will never come");
+      }
+    }
+  }
   checker_.finish(views());
   outcome_.writes = checker_.writes();
   for (const NodeView& view : views()) outcome_.conflicts += view.conflicts.size();
@@ -165,7 +202,8 @@ void World::act() {
 }
 
 void World::settle() {
-  const std::size_t rounds = 2 * sites_.size() + 1;
+  // A resolution is news in its turn.
+  const std::size_t rounds = (history_.references.empty() ? 2 : 6) * sites_.size() + 1;
   for (std::size_t round = 0; round < rounds; ++round) {
     std::vector<std::int64_t> before;
     for (std::size_t i = 0; i < sites_.size(); ++i) before.push_back(revision(i));
@@ -187,7 +225,11 @@ void World::perform(const Action& action) {
   switch (action.kind) {
     case ActionKind::write:
     case ActionKind::old_row:
-      write(site, action.key, action.value, action.code);
+      write(site, {.key = action.key,
+                   .value = action.value,
+                   .code = action.code,
+                   .first_reference = action.first_reference,
+                   .second_reference = action.second_reference});
       break;
     case ActionKind::session:
       session(history_.edges[action.edge], &action);
@@ -263,15 +305,22 @@ std::string World::printed(std::size_t index) {
   return out.str();
 }
 
-void World::write(Site& site, std::int64_t key, const std::optional<std::string>& value,
-                  std::optional<std::int64_t> code) {
-  const TableSpec& table = table_of(key);
+void World::write(Site& site, const Written& what) {
+  const TableSpec& table = table_of(what.key);
+  const auto& [key, value, code, first, second] = what;
+  const bool refers = !history_.references.empty();
+  const Rows before = refers ? rows_of(site) : Rows();
+  const Rows whole_before = refers ? whole_rows_of(site) : Rows();
   std::string overwritten;
   for (const Row& row : site.database->rows(table)) {
     if (row[0] == integer(key)) overwritten = value_of(row);
   }
   if (!value && overwritten.empty()) return;
-  const Row row{integer(key), text(value.value_or("")), code ? integer(*code) : null()};
+  Row row{integer(key), text(value.value_or("")), code ? integer(*code) : null()};
+  if (refers) {
+    row.push_back(first ? integer(*first) : null());
+    row.push_back(second ? integer(*second) : null());
+  }
   try {
     if (!value) {
       site.database->remove(table, {integer(key)});
@@ -282,10 +331,38 @@ void World::write(Site& site, std::int64_t key, const std::optional<std::string>
     }
   } catch (const Error&) {
     // The database refused the row: the application knows that it was not written.
-    if (!history_.unique_codes) throw;
+    if (!history_.unique_codes && !refers) throw;
     return;
   }
   checker_.wrote(value.value_or(""), overwritten, site.is_mirror);
+  if (!refers) return;
+  // What went along with a deleted row was deleted by somebody who could see it.
+  const Rows after = rows_of(site);
+  const Rows whole_after = whole_rows_of(site);
+  for (const auto& [place, before_value] : before) {
+    if (!after.contains(place)) {
+      checker_.wrote("", before_value, site.is_mirror);
+    } else if (after.at(place) == before_value && whole_after.at(place) != whole_before.at(place)) {
+      checker_.rewrote(before_value);
+    }
+  }
+}
+
+/// Every row refers to rows that are there. Shares no code with the product.
+void World::check_references(Site& site) {
+  for (const Reference& reference : history_.references) {
+    std::set<std::int64_t> there;
+    for (const Row& row : site.database->rows(tables_[reference.parent])) {
+      const ValueView value = row[reference.to_code ? 2 : 0].view();
+      if (value.kind == ValueKind::integer) there.insert(value.integer);
+    }
+    for (const Row& row : site.database->rows(tables_[reference.child])) {
+      const ValueView value = row[3 + reference.column].view();
+      if (value.kind != ValueKind::integer || there.contains(value.integer)) continue;
+      throw Violation("node " + site.name + ": " + tables_[reference.child].name + " " +
+                      printed_row(row) + " refers to nothing");
+    }
+  }
 }
 
 void World::purge(Site& site) {
@@ -368,7 +445,10 @@ void World::session(const Edge& edge, const Action* action) {
   observe(edge.second);
 }
 
-void World::observe(std::size_t node) { checker_.observe(sites_[node]->name, versions(node)); }
+void World::observe(std::size_t node) {
+  check_references(*sites_[node]);
+  checker_.observe(sites_[node]->name, versions(node));
+}
 
 void World::open(Site& site) {
   site.node = site.database->open(site.name);
@@ -399,8 +479,19 @@ Rows World::rows_of(Site& site) {
   return rows;
 }
 
+Rows World::whole_rows_of(Site& site) {
+  Rows rows;
+  for (const TableSpec& table : tables_) {
+    for (const Row& row : site.database->rows(table)) {
+      rows[{table.name, row[0].view().integer}] = printed_row(row);
+    }
+  }
+  return rows;
+}
+
 NodeView World::view_of(Site& site) {
   NodeView view{.name = site.name, .rows = rows_of(site)};
+  if (!history_.references.empty()) view.whole_rows = whole_rows_of(site);
   site.node->begin_read();
   for (const Conflict& conflict : site.node->conflicts()) {
     view.conflicts.push_back({.key = conflict.key[0].view().integer,

@@ -64,8 +64,13 @@ class World {
   void perform(const Action& action);
   void trace(const std::string& what);
   std::string printed(std::size_t node);
-  void write(Site& site, std::int64_t key, const std::optional<std::string>& value,
-             std::optional<std::int64_t> code);
+  struct Written {
+    std::int64_t key = 0;
+    std::optional<std::string> value;
+    std::optional<std::int64_t> code, first_reference, second_reference;
+  };
+  void write(Site& site, const Written& what);
+  void check_references(Site& site);
   void purge(Site& site);
   void restore(const Action& action);
   void session(const Edge& edge, const Action* action);
@@ -74,6 +79,7 @@ class World {
   void activate(Site& site);
   const TableSpec& table_of(std::int64_t key) const;
   Rows rows_of(Site& site);
+  Rows whole_rows_of(Site& site);
   NodeView view_of(Site& site);
   TableState state_of(Site& site, const std::string& table);
   std::int64_t revision(std::size_t node) const;
