@@ -557,7 +557,11 @@ class Session {
       read(node, [&] {
         for (const std::size_t i : strangers) {
           const ActiveTable& table = tables[i].table;
-          empty[i] = !node.has_pending(table) && node.is_empty(table);
+          // Who has forgotten something was not always empty, and keeps its place in the order:
+          // else it would join whoever remembers, and then a peer that is empty too, for ever in
+          // turn.
+          empty[i] =
+              !node.has_pending(table) && tables[i].state.forgotten.empty() && node.is_empty(table);
         }
       });
     };
