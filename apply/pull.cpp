@@ -255,7 +255,7 @@ class Pull {
     // Rows that the target could not hold are tried again in every session.
     const bool waiting = target_.count_quarantined() > 0;
     for (std::size_t i = 0; i < wanted_.size(); ++i) {
-      if (!request_.moves[i]) continue;
+      if (!request_.moves.empty() && !request_.moves[i]) continue;
       wanted_[i] = compare::has_news(context(i)) ||
                    (waiting && !target_.quarantined(request_.target_tables[i].table).empty());
     }

@@ -37,7 +37,8 @@ struct PullRequest {
       source_tables;  // same tables in the same order on both sides,
   std::vector<capture::CapturedTable>& target_tables;  // columns aligned
   std::vector<TableOptions> options;                   // one for each table
-  /// Which tables move in this pull; the others only take part where rows refer to each other.
+  /// Which tables move in this pull (empty: all); the others only take part where rows refer to
+  /// each other.
   std::vector<bool> moves;
   NodeId source_id;
   NodeId target_id;

@@ -218,11 +218,12 @@ class References::Gathering {
     for (const std::size_t key : target_.missing_parents(item.applier->table(), row)) {
       const ForeignKeySpec& foreign_key = spec.foreign_keys[key];
       const auto values = values_of(spec, foreign_key.columns, row);
-      connect(index, add_missing(foreign_key, values));
+      connect(index, add_missing(foreign_key, values, name_of(spec.name, to_views(item.key))));
     }
   }
 
-  std::size_t add_missing(const ForeignKeySpec& foreign_key, RowView values) {
+  std::size_t add_missing(const ForeignKeySpec& foreign_key, RowView values,
+                          const std::string& child) {
     const std::string& name = foreign_key.parent_table;
     const auto applier = owner_.tables_.find(name);
     if (applier == owner_.tables_.end()) {
@@ -237,14 +238,21 @@ class References::Gathering {
     const TableSpec& spec = parent.table().spec;
     std::optional<Row> key = as_key(spec, foreign_key.parent_columns, values);
     if (key && is_known(name, to_views(*key))) return entry(name, to_views(*key));
-    std::optional<Row> row = owner_.find_gone(parent, foreign_key.parent_columns, values);
-    if (!row) row = owner_.find_at_source_(name, foreign_key.parent_columns, values);
+    std::optional<Row> row = owner_.find_at_source_(name, foreign_key.parent_columns, values);
+    if (!row) row = owner_.find_gone(parent, foreign_key.parent_columns, values);
     if (row) key = to_row(key_of(spec, to_views(*row)));
-    const std::string shown_name = key ? name : name + " by another key";
+    if (row && name_of(name, to_views(*key)) == child) {
+      // A value that the row itself had once: it would have to be two rows.
+      row.reset();
+      key.reset();
+    }
+    // What a row that is here had once is not that row.
+    const bool is_key = as_key(spec, foreign_key.parent_columns, values).has_value();
+    const std::string shown_name = is_key ? name : name + " by another key";
     const auto key_views =
         key ? to_views(*key) : std::vector<ValueView>(values.begin(), values.end());
-    const bool known = is_known(shown_name, key_views);
-    const std::size_t index = entry(shown_name, key_views);
+    const bool known = is_known(shown_name, is_key ? RowView(key_views) : values);
+    const std::size_t index = entry(shown_name, is_key ? RowView(key_views) : values);
     if (known) return index;
     {
       Item& item = items_[index];
@@ -514,7 +522,12 @@ bool References::gather_and_act() {
   }
   for (TableApplier* table : order_) {
     for (auto& withdrawal : std::exchange(table->held(), {})) {
-      gathering.add_held(*table, std::move(withdrawal));
+      if (table->is_overtaken(withdrawal)) {
+        table->note_overtaken(withdrawal);
+        suspect(*table, withdrawal.key);
+      } else {
+        gathering.add_held(*table, std::move(withdrawal));
+      }
     }
   }
   auto suspects = std::exchange(suspects_, {});
@@ -535,7 +548,7 @@ std::optional<std::int64_t> References::make_way(TableApplier& table, const With
   Gathering gathering(*this);
   for (TableApplier* other : order_) {
     for (const Withdrawal& held : other->held()) {
-      if (is_other(other, held)) gathering.add_held(*other, held);
+      if (is_other(other, held) && !other->is_overtaken(held)) gathering.add_held(*other, held);
     }
   }
   gathering.add_held(table, withdrawal);
@@ -545,7 +558,9 @@ std::optional<std::int64_t> References::make_way(TableApplier& table, const With
   if (fate.fate != compare::Fate::goes) return fate.later_than_us.value_or(0);
   if (only_ask) return std::nullopt;
   for (TableApplier* other : order_) {
-    std::erase_if(other->held(), [&](const Withdrawal& held) { return is_other(other, held); });
+    std::erase_if(other->held(), [&](const Withdrawal& held) {
+      return is_other(other, held) && !other->is_overtaken(held);
+    });
   }
   const Gathering::Spared spared{&table, &withdrawal.key};
   gathering.act(&spared);

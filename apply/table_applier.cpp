@@ -327,13 +327,27 @@ bool TableApplier::is_quarantined(RowView key) {
                      [&](const QuarantinedRow& row) { return row.key == wanted; });
 }
 
+bool TableApplier::is_overtaken(const Withdrawal& withdrawal) {
+  const std::optional<Version> now = target_.find(table_, to_views(withdrawal.key)).version;
+  return now && now != withdrawal.local.version &&
+         (!withdrawal.version || is_later(*now, *withdrawal.version));
+}
+
+void TableApplier::note_overtaken(const Withdrawal& withdrawal) {
+  if (withdrawal.row.empty()) return;
+  const auto key = to_views(withdrawal.key);
+  const auto row = to_views(withdrawal.row);
+  log(ConflictType::child_exists, ConflictStatus::resolved, key,
+      target_side(target_.find(table_, key)),
+      source_side({.key = key, .row = row, .present = true, .version = withdrawal.version}));
+}
+
 std::optional<Refusal> TableApplier::carry_out(const Withdrawal& withdrawal) {
   const auto key = to_views(withdrawal.key);
   const auto row = to_views(withdrawal.row);
   const LocalRow now = target_.find(table_, key);
-  // Something else was decided about the row meanwhile, and that is later.
-  if (now.version != withdrawal.local.version && now.version &&
-      (!withdrawal.version || is_later(*now.version, *withdrawal.version))) {
+  if (is_overtaken(withdrawal)) {
+    note_overtaken(withdrawal);
     return std::nullopt;
   }
   if (const auto refusal = target_.put_row(table_, key, row)) {
@@ -471,46 +485,108 @@ void TableApplier::set_aside(const Arrival& arrival) {
 // Rows that swap unique values refuse each other one by one. So all that wait leave the table
 // first, then they come back; who is still refused has met a row that does not move.
 void TableApplier::settle_unique() {
-  std::vector<bool> was_present;
-  for (const Parked& parked : parked_) {
-    const auto key = to_views(parked.key);
-    LocalRow local = target_.find(table_, key);
-    was_present.push_back(local.present);
-    if (!local.present) continue;
-    target_.put_row(table_, key, {});
-    if (referenced_) parked_rows_.push_back(std::move(local.row));
-  }
+  // Settling one row may make others wait in their turn.
+  while (!parked_.empty()) settle_unique(std::exchange(parked_, {}));
+}
+
+void TableApplier::settle_unique(const std::vector<Parked>& waiting) {
+  std::vector<Standing> stood;
+  for (const Parked& parked : waiting) stood.push_back(leave_table(to_views(parked.key)));
   // The later version first: whoever keeps a unique value is there before those who lose it.
-  std::vector<std::size_t> order(parked_.size());
+  std::vector<std::size_t> order(waiting.size());
   for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
-  std::stable_sort(order.begin(), order.end(), [this](std::size_t a, std::size_t b) {
-    const auto& x = parked_[a].version;
-    const auto& y = parked_[b].version;
+  std::stable_sort(order.begin(), order.end(), [&waiting](std::size_t a, std::size_t b) {
+    const auto& x = waiting[a].version;
+    const auto& y = waiting[b].version;
     if (!x || !y) return x.has_value() && !y.has_value();
     return is_later(*x, *y);
   });
   for (const std::size_t index : order) {
-    const Parked& parked = parked_[index];
+    const Parked& parked = waiting[index];
     const auto key = to_views(parked.key);
-    const auto row = to_views(parked.row);
-    if (target_.put_row(table_, key, row)) settle_rivals(parked);
-    const bool present = target_.find(table_, key).present;
-    if (present) target_.put_version(table_, key, true, parked.version);
-    count_write(was_present[index], present);
+    const bool placed =
+        !target_.put_row(table_, key, to_views(parked.row)) || settle_rivals(parked);
+    if (placed) {
+      const std::optional<Version> now = target_.find(table_, key).version;
+      const bool overtaken = now && parked.version && is_later(*now, *parked.version);
+      target_.put_version(table_, key, true,
+                          overtaken ? later_version(now->changed_at_us) : parked.version);
+    } else if (stood[index].by_stand_in) {
+      take_stand_in_away(parked, stood[index].row);
+    }
+    count_write(stood[index].present, target_.find(table_, key).present);
   }
-  parked_.clear();
+}
+
+/// The row lost, and what refers to it kept it from leaving its table.
+void TableApplier::take_stand_in_away(const Parked& parked, const Row& before) {
+  const auto key = to_views(parked.key);
+  const std::optional<Version> tombstone = target_.find(table_, key).version;
+  const auto later = context_.references.make_way(
+      *this,
+      {.key = parked.key,
+       .row = {},
+       .version = tombstone,
+       .local = {.present = true, .row = before, .version = tombstone}},
+      false);
+  const auto refusal =
+      target_.put_row(table_, key, later ? to_views(before) : std::vector<ValueView>());
+  if (!refusal) {
+    if (later) target_.put_version(table_, key, true, later_version(later));
+    return;
+  }
+  throw Error(ExitCode::failed,
+              "node " + target_.name() + ": table " + table_.spec.name + ": the row with key " +
+                  to_string(key) + " can neither stay nor go: " + refusal->reason,
+              "nothing was written; give it another unique value, then run the session again");
+}
+
+TableApplier::Standing TableApplier::leave_table(RowView key) {
+  LocalRow local = target_.find(table_, key);
+  if (!local.present) return {};
+  const auto views = to_views(local.row);
+  if (referenced_ && (target_.traits().checks_references || table_.fire_triggers) &&
+      !target_.referrers(table_, views, {}).empty()) {
+    // The product would delete what refers to it, or refuse: only its unique values go.
+    target_.put_row(table_, key, to_views(without_unique_values(local.row)));
+    return {.present = true, .by_stand_in = true, .row = std::move(local.row)};
+  }
+  target_.put_row(table_, key, {});
+  if (referenced_) parked_rows_.push_back(std::move(local.row));
+  return {.present = true};
+}
+
+/// The row with values for the moment in the place of its unique ones.
+Row TableApplier::without_unique_values(Row row) {
+  ++stand_ins_;
+  for (const UniqueSpec& unique : table_.spec.uniques) {
+    for (const std::size_t position : unique.columns) {
+      const std::vector<std::size_t>& key = table_.spec.key;
+      if (std::find(key.begin(), key.end(), position) != key.end()) continue;
+      Value& value = row[position];
+      if (!table_.spec.columns[position].not_null) {
+        value = Value::null();
+      } else if (value.view().kind == ValueKind::integer) {
+        value = Value::integer(-30'000 + stand_ins_);
+      } else if (value.view().kind == ValueKind::text) {
+        value = Value::text("~" + std::to_string(stand_ins_));
+      }
+    }
+  }
+  return row;
 }
 
 // Two rows claim one unique value: the older one becomes a tombstone and goes to the conflict log.
 // The tombstone is a new version, so that every node follows, whichever of them meets the two
 // first.
-void TableApplier::settle_rivals(const Parked& parked) {
+/// False when the row lost and is not there.
+bool TableApplier::settle_rivals(const Parked& parked) {
   const auto key = to_views(parked.key);
   const auto row = to_views(parked.row);
   const ChangedRow incoming{.key = key, .row = row, .present = true, .version = parked.version};
   if (!held_.empty()) {
     let_held_rivals_go(parked);
-    if (!target_.put_row(table_, key, row)) return;
+    if (!target_.put_row(table_, key, row)) return true;
   }
   const std::vector<Row> rival_keys = target_.unique_rivals(table_, row);
   std::vector<LocalRow> rivals;
@@ -549,14 +625,21 @@ void TableApplier::settle_rivals(const Parked& parked) {
   if (stronger != rivals.end()) {
     log(type, ConflictStatus::resolved, key, target_side(*stronger), source_side(incoming));
     bury(key, parked.version);
-    return;
+    return false;
   }
   if (referenced_) {
     for (std::size_t i = 0; i < rivals.size(); ++i) rivals[i].version = rival_versions[i];
-    if (stands_by_its_children(parked, type, rival_keys, rivals)) return;
+    if (stands_by_its_children(parked, rival_keys, rivals)) return false;
   }
   for (std::size_t i = 0; i < rivals.size(); ++i) {
     const auto rival_key = to_views(rival_keys[i]);
+    if (change_held(rival_keys[i])) {
+      // As itself, or not until it is settled in its turn.
+      if (!parked_.empty() && parked_.back().key == rival_keys[i]) {
+        target_.put_row(table_, rival_key, {});
+      }
+      continue;
+    }
     log(type, ConflictStatus::resolved, rival_key, source_side(incoming), target_side(rivals[i]));
     target_.put_row(table_, rival_key, {});
     bury(rival_key, rival_versions[i]);
@@ -570,6 +653,7 @@ void TableApplier::settle_rivals(const Parked& parked) {
                 "look at the unique indexes of the table, one may read an expression; nothing was "
                 "written");
   }
+  return true;
 }
 
 /// A rival whose own delete, or other values, came already is no rival once that is done.
@@ -578,18 +662,28 @@ void TableApplier::let_held_rivals_go(const Parked& parked) {
     for (std::size_t i = 0; i < held_.size(); ++i) {
       if (held_[i].key != rival) continue;
       const Withdrawal withdrawal = held_[i];
-      if (context_.references.make_way(*this, withdrawal, false)) break;
-      std::erase_if(held_, [&](const Withdrawal& other) { return other.key == rival; });
-      if (carry_out(withdrawal)) held_.push_back(withdrawal);
+      if (!context_.references.make_way(*this, withdrawal, false)) change_held(rival);
       break;
     }
   }
 }
 
+/// What came for a row to which nothing refers any more. False when nothing came.
+bool TableApplier::change_held(const Row& key) {
+  const auto found = std::find_if(held_.begin(), held_.end(), [&](const Withdrawal& withdrawal) {
+    return withdrawal.key == key;
+  });
+  if (found == held_.end() || is_overtaken(*found)) return false;
+  const Withdrawal withdrawal = *found;
+  held_.erase(found);
+  if (!carry_out(withdrawal)) return true;
+  held_.push_back(withdrawal);
+  return false;
+}
+
 /// A rival stays when something that refers to it is later than both: then the incoming row goes.
 /// Otherwise what refers to the rivals has gone when this returns false.
-bool TableApplier::stands_by_its_children(const Parked& parked, ConflictType type,
-                                          const std::vector<Row>& rival_keys,
+bool TableApplier::stands_by_its_children(const Parked& parked, const std::vector<Row>& rival_keys,
                                           const std::vector<LocalRow>& rivals) {
   const auto key = to_views(parked.key);
   const auto row = to_views(parked.row);
@@ -606,7 +700,7 @@ bool TableApplier::stands_by_its_children(const Parked& parked, ConflictType typ
       const auto later = context_.references.make_way(
           *this, {.key = rival_keys[i], .row = {}, .version = gone, .local = rivals[i]}, only_ask);
       if (!later) continue;
-      log(type, ConflictStatus::resolved, key, target_side(rivals[i]),
+      log(ConflictType::child_exists, ConflictStatus::resolved, key, target_side(rivals[i]),
           source_side({.key = key, .row = row, .present = true, .version = parked.version}));
       const Version kept = later_version(later);
       target_.put_version(table_, rival_key, true, kept);

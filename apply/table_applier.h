@@ -107,6 +107,10 @@ class TableApplier final : private ApplySink, private PairSink {
   /// Keys of rows that were written here and refer to what is not there.
   std::vector<Row> orphans();
   bool is_quarantined(RowView key);
+  /// Something else was decided about the row meanwhile, and that is later.
+  bool is_overtaken(const Withdrawal& withdrawal);
+  /// What it brought goes to the conflict log.
+  void note_overtaken(const Withdrawal& withdrawal);
   /// Why the row cannot go at once, if so.
   std::optional<Refusal> carry_out(const Withdrawal& withdrawal);
   /// The same for one that the database refuses to the end: a row waits; a delete stops the pull.
@@ -160,10 +164,20 @@ class TableApplier final : private ApplySink, private PairSink {
             const Refusal& refusal);
   void delete_waiting(const ChangedRow& tombstone);
   void withdraw(Withdrawal withdrawal);
-  void settle_rivals(const Parked& parked);
+  /// How a row stood in its table before it left it for the sake of unique values.
+  struct Standing {
+    bool present = false;
+    bool by_stand_in = false;  // it could not leave
+    Row row;                   // then
+  };
+  void settle_unique(const std::vector<Parked>& waiting);
+  Standing leave_table(RowView key);
+  Row without_unique_values(Row row);
+  void take_stand_in_away(const Parked& parked, const Row& before);
+  bool settle_rivals(const Parked& parked);
   void let_held_rivals_go(const Parked& parked);
-  bool stands_by_its_children(const Parked& parked, ConflictType type,
-                              const std::vector<Row>& rival_keys,
+  bool change_held(const Row& key);
+  bool stands_by_its_children(const Parked& parked, const std::vector<Row>& rival_keys,
                               const std::vector<LocalRow>& rivals);
   void log(ConflictType type, ConflictStatus status, RowView key, ConflictSide winner,
            ConflictSide loser);
@@ -187,6 +201,7 @@ class TableApplier final : private ApplySink, private PairSink {
   std::vector<Withdrawal> held_;
   std::vector<Arrival> arrivals_;
   std::vector<Row> parked_rows_;
+  std::int64_t stand_ins_ = 0;
   std::optional<std::set<std::string>> written_;  // by a full compare: encoded keys
   bool applied_ = false;
   bool filled_ = false;       // an empty table

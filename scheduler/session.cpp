@@ -925,10 +925,10 @@ TablePlan plan_tables(const JobConfig& job, Node& first, Node& second) {
 std::string CutRelation::what() const {
   if (child_is_taken) {
     return "table " + child + " refers to table " + parent +
-           ", which the job leaves out: its rows may arrive without their parents";
+           ", which the job leaves out: rows whose parent is not there will wait in quarantine";
   }
   return "table " + parent + " is referred to by table " + child +
-         ", which the job leaves out: its rows may lose their parents";
+         ", which the job leaves out: rows that it refers to will not be deleted";
 }
 
 std::vector<CutRelation> cut_relations(const std::vector<TableSpec>& catalog,

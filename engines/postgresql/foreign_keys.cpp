@@ -146,6 +146,14 @@ std::vector<Row> PostgresqlNode::orphans(const ActiveTable& table, const Knowled
   std::vector<Row> keys;
   if (!may_silence_.value_or(false)) return keys;
   const std::shared_ptr<TableSql> sql = sql_of(table);
+  // The keys that have news, from the list of recent versions where that has them all.
+  std::string news;
+  if (known != nullptr) {
+    const bool few = recent_.is_complete_for(*sql, *known);
+    news = " JOIN (SELECT DISTINCT " + sql->control_key("r.") + " FROM " +
+           (few ? recent_table(sql->id()) : sql->version()) + " AS r WHERE " +
+           origins_.news(*known, "r.") + ") AS v ON " + sql->key_is_control("c.", "v.");
+  }
   std::string orphan;
   for (const ForeignKeySpec& key : table.spec.foreign_keys) {
     const auto parent = catalog_.find(key.parent_table);
@@ -155,13 +163,9 @@ std::vector<Row> PostgresqlNode::orphans(const ActiveTable& table, const Knowled
       refers += "c." + quoted_name(column) + " IS NOT NULL AND ";
     }
     orphan += (orphan.empty() ? "" : " UNION ") + std::string("SELECT ") + sql->key_output("c.") +
-              " FROM " + sql->table() + " AS c" +
-              (known == nullptr
-                   ? std::string()
-                   : " JOIN " + sql->version() + " AS v ON " + sql->key_is_control("c.", "v.")) +
-              " WHERE " + refers + "NOT EXISTS (SELECT FROM " + parent->second.quoted +
-              " AS p WHERE " + columns_equal("p.", key.parent_columns, "c.", key.columns) + ")" +
-              (known == nullptr ? std::string() : " AND " + origins_.news(*known, "v."));
+              " FROM " + sql->table() + " AS c" + news + " WHERE " + refers +
+              "NOT EXISTS (SELECT FROM " + parent->second.quoted + " AS p WHERE " +
+              columns_equal("p.", key.parent_columns, "c.", key.columns) + ")";
   }
   if (orphan.empty()) return keys;
   const Rows rows = connection_.query(orphan);

@@ -16,8 +16,8 @@
 #include "engines/sqlite/connection.h"
 #include "engines/sqlite/origins.h"
 #include "engines/sqlite/recent_list.h"
-#include "engines/sqlite/statement.h"
 #include "engines/sqlite/reference_list.h"
+#include "engines/sqlite/statement.h"
 #include "engines/sqlite/table_statements.h"
 
 namespace tidemark::sqlite {

@@ -52,7 +52,8 @@ class Maker {
     if (options_.references) make_references();
     history_.early_purge = options_.faults && random_.chance(0.3);
     for (std::size_t node = 0; node < history_.nodes; ++node) begin_node(node);
-    const std::int64_t length = random_.between(5, 59);
+    // Where many writes are refused for want of a parent, more are needed until something happens.
+    const std::int64_t length = random_.between(5, 59) * (history_.references.empty() ? 1 : 3);
     for (std::int64_t i = 0; i < length; ++i) add_action();
     return std::move(history_);
   }
