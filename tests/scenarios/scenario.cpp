@@ -131,6 +131,8 @@ class Reader {
           ++i;
         } else if (words[i] == "references" && i + 1 < words.size()) {
           column.references = words[++i];
+        } else if (words[i] == "cascade" || words[i] == "set-null") {
+          column.on_delete = words[i];
         } else {
           fail("what is a column that is " + words[i] + "?");
         }

@@ -18,6 +18,7 @@ struct Column {
   bool unique = false;
   bool not_null = false;
   std::string references;  // a table, by its key
+  std::string on_delete;   // cascade, set-null, or nothing
 
   friend bool operator==(const Column&, const Column&) = default;
 };

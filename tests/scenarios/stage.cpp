@@ -31,6 +31,11 @@ std::int64_t now_us() {
       .count();
 }
 
+ReferenceAction action_of(const std::string& name) {
+  if (name == "cascade") return ReferenceAction::cascade;
+  return name == "set-null" ? ReferenceAction::set_null : ReferenceAction::none;
+}
+
 TableSpec spec_of(const Table& table) {
   TableSpec spec;
   spec.name = table.name;
@@ -44,8 +49,10 @@ TableSpec spec_of(const Table& table) {
       spec.uniques.push_back({.name = table.name + "_" + column.name, .columns = {position}});
     }
     if (!column.references.empty()) {
-      spec.foreign_keys.push_back(
-          {.columns = {column.name}, .parent_table = column.references, .parent_columns = {"id"}});
+      spec.foreign_keys.push_back({.columns = {column.name},
+                                   .parent_table = column.references,
+                                   .parent_columns = {"id"},
+                                   .on_delete = action_of(column.on_delete)});
     }
   }
   spec.key = {0};
@@ -80,9 +87,9 @@ class Stage {
   Stage(const Scenario& scenario, const Mix& mix) : scenario_(scenario) {
     for (std::size_t i = 0; i < scenario.nodes.size(); ++i) {
       sites_.push_back({.name = scenario.nodes[i], .database = make_database(mix[i]), .node = {}});
-      for (const Table& table : scenario.tables[i]) {
-        sites_[i].database->create_table(spec_of(table));
-      }
+      std::vector<TableSpec> specs;
+      for (const Table& table : scenario.tables[i]) specs.push_back(spec_of(table));
+      sites_[i].database->create_tables(specs);
     }
   }
 
