@@ -350,7 +350,7 @@ std::optional<Refusal> TableApplier::carry_out(const Withdrawal& withdrawal) {
     note_overtaken(withdrawal);
     return std::nullopt;
   }
-  if (const auto refusal = target_.put_row(table_, key, row)) {
+  if (auto refusal = target_.put_row(table_, key, row)) {
     if (row.empty() || refusal->kind == Refusal::Kind::foreign_key) return refusal;
     park(key, row, withdrawal.version, *refusal);
     return std::nullopt;

@@ -72,12 +72,13 @@ constexpr std::int64_t kSessionsRead = 200;
 void find_awaited(Node& node, const std::vector<ActiveTable>& tables,
                   std::chrono::days tombstone_retention, NodeStatus& status) {
   const std::int64_t long_ago = now_us() - std::chrono::microseconds(tombstone_retention).count();
-  for (const auto& [id, peer] : node.registered_peers()) {
+  for (const auto& registered : node.registered_peers()) {
+    const auto& peer = registered.second;
     if (peer.met_at_us > long_ago) continue;
     const bool behind = std::any_of(tables.begin(), tables.end(), [&](const ActiveTable& table) {
       if (table.health == CaptureHealth::table_missing) return false;
       const auto peers = node.load_peers(table);
-      const auto known = peers.find(id);
+      const auto known = peers.find(registered.first);
       return known != peers.end() && !known->second.covers(node.load_state(table).knowledge);
     });
     if (behind) status.awaited.push_back(peer);

@@ -210,7 +210,7 @@ ControlJson ControlClient::ask(const ControlJson& request, const std::function<v
   for (;;) {
     const std::size_t end = received_.find('\n');
     if (end != std::string::npos) {
-      const ControlJson answer =
+      ControlJson answer =
           ControlJson::parse(received_.substr(0, end), nullptr, /*allow_exceptions=*/false);
       received_.erase(0, end + 1);
       if (!answer.is_object()) break;

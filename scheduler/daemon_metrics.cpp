@@ -148,9 +148,9 @@ MetricsServer::MetricsServer(const std::string& address, int port,
   http.set_write_timeout(kPatienceSeconds);
   http.Get("/metrics",
            [text = std::move(text)](const httplib::Request&, httplib::Response& answer) {
-             answer.set_content(text(), std::string(kMetricsMediaType).c_str());
+             answer.set_content(text(), std::string(kMetricsMediaType));
            });
-  if (!http.bind_to_port(address.c_str(), port)) {
+  if (!http.bind_to_port(address, port)) {
     throw Error(ExitCode::usage,
                 "cannot serve metrics on " + address + ":" + std::to_string(port) +
                     ": the port is taken, or must not be used",

@@ -82,7 +82,8 @@ Moment Planner::failed(PairId id, double jitter, Moment now) {
   ++state.failures;
   pause_us = std::min(pause_us, limits_.last_retry_us);
   // Many that failed together, because a server went away, must not come back together.
-  pause_us = pause_us / 2 + static_cast<std::int64_t>(jitter * static_cast<double>(pause_us / 2));
+  const std::int64_t half_us = pause_us / 2;
+  pause_us = half_us + static_cast<std::int64_t>(jitter * static_cast<double>(half_us));
   state.not_before_us = now.steady_us + pause_us;
   return {.day_us = now.day_us + pause_us, .steady_us = state.not_before_us};
 }

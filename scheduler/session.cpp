@@ -313,8 +313,11 @@ class Session {
     report_.problems = std::move(plan.problems);
     std::move(plan.warnings.begin(), plan.warnings.end(), std::back_inserter(report_.warnings));
     for (TablePlan::Entry& entry : plan.tables) {
-      if (!options_.dry_run && (tell_lost(first_, entry.first) | tell_lost(second_, entry.second)))
-        continue;
+      if (!options_.dry_run) {
+        const bool first_lost = tell_lost(first_, entry.first);
+        const bool second_lost = tell_lost(second_, entry.second);
+        if (first_lost || second_lost) continue;
+      }
       first_tables_.push_back({.table = std::move(entry.first)});
       second_tables_.push_back({.table = std::move(entry.second)});
       table_options_.push_back({.policy = entry.policy});

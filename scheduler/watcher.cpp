@@ -374,7 +374,7 @@ class Watcher::Server {
   std::thread thread_;
 };
 
-Watcher::Watcher(const Config& config, Plan plan, Tell tell) {
+Watcher::Watcher(const Config& config, Plan plan, const Tell& tell) {
   std::set<std::string> files;
   std::set<std::string> servers;
   for (const std::string& node : plan.nodes) {

@@ -48,7 +48,7 @@ class Watcher {
   using Tell = std::function<void(WatchEvent)>;
 
   /// `config` must outlive this.
-  Watcher(const Config& config, Plan plan, Tell tell);
+  Watcher(const Config& config, Plan plan, const Tell& tell);
   ~Watcher();
   Watcher(const Watcher&) = delete;
   Watcher& operator=(const Watcher&) = delete;
