@@ -3,18 +3,23 @@
 #
 #   bash tests/run.sh           everything, sanitizers and clang-tidy among it
 #   bash tests/run.sh --fast    the part for every day
+#   bash tests/run.sh --long    every fault, order and history as well, which takes half an hour more
 #   bash tests/run.sh -R NAME   what follows goes to ctest
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-chosen=()
+chosen=(-LE '^long$')
 case "${1:-}" in
   --fast)
     chosen=(-L '^fast$')
     shift
     ;;
+  --long)
+    chosen=()
+    shift
+    ;;
   -h | --help)
-    sed -n '2,6s/^# \{0,1\}//p' "$0"
+    sed -n '2,7s/^# \{0,1\}//p' "$0"
     exit 0
     ;;
 esac
