@@ -204,6 +204,13 @@ struct Pulse {
   std::map<std::string, Table> tables;  // those under capture
 };
 
+/// What a node knows of one captured table, and what waits in it.
+struct TableStanding {
+  TableState state;
+  std::map<NodeId, Knowledge> peers;
+  bool has_pending = false;
+};
+
 class Node {
  public:
   virtual ~Node() = default;
@@ -272,6 +279,18 @@ class Node {
   virtual void save_state(const ActiveTable& table, const TableState& state) = 0;
   /// The knowledge of each registered peer about this table, as of the last session with it.
   virtual std::map<NodeId, Knowledge> load_peers(const ActiveTable& table) = 0;
+  /// load_state(), load_peers() and has_pending() of every table: over a network one answer to wait
+  /// for instead of three for each of them.
+  virtual std::vector<TableStanding> load_standings(const std::vector<ActiveTable>& tables) {
+    std::vector<TableStanding> standings;
+    standings.reserve(tables.size());
+    for (const ActiveTable& table : tables) {
+      standings.push_back({.state = load_state(table),
+                           .peers = load_peers(table),
+                           .has_pending = has_pending(table)});
+    }
+    return standings;
+  }
   virtual void save_peer(const ActiveTable& table, const NodeId& peer,
                          const Knowledge& knowledge) = 0;
   /// What was noted of `peer`, by the numbers of the tables.

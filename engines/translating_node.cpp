@@ -340,6 +340,13 @@ PullCounts TranslatingNode::apply_known(const ActiveTable& table, Stage& stage,
   return inner_.apply_known(translated.own, own_stage.inner(), source_knowledge, shown);
 }
 
+std::vector<TableStanding> TranslatingNode::load_standings(const std::vector<ActiveTable>& tables) {
+  std::vector<ActiveTable> own_tables;
+  own_tables.reserve(tables.size());
+  for (const ActiveTable& table : tables) own_tables.push_back(own(table));
+  return inner_.load_standings(own_tables);
+}
+
 void TranslatingNode::compare_all(const ActiveTable& table, Stage& stage, PairSink& sink) {
   Translation& translated = translation(table);
   auto& own_stage = static_cast<OwnStage&>(stage);

@@ -57,6 +57,7 @@ class TranslatingNode final : public Node {
 
   std::vector<ActiveTable> active_tables() override;
   TableState load_state(const ActiveTable& table) override { return inner_.load_state(own(table)); }
+  std::vector<TableStanding> load_standings(const std::vector<ActiveTable>& tables) override;
   void save_state(const ActiveTable& table, const TableState& state) override {
     inner_.save_state(own(table), state);
   }

@@ -82,9 +82,9 @@ std::int64_t check_clocks(Node& first, Node& second, std::chrono::microseconds m
   if (there < before) skew = there - before;
   if (there > after) skew = there - after;
   if (std::abs(skew) <= max_skew.count()) return skew;
-  const double seconds = static_cast<double>(std::abs(skew)) / 1e6;
+  const double apart_s = static_cast<double>(std::abs(skew)) / 1e6;
   char text[32];
-  std::snprintf(text, sizeof text, "%.1f", seconds);
+  std::snprintf(text, sizeof text, "%.1f", apart_s);
   throw Error(ExitCode::refused,
               "the clock of node " + second.name() + " is " + text + " s " +
                   (skew < 0 ? "behind" : "ahead of") + " that of node " + first.name(),
@@ -434,11 +434,14 @@ class Session {
   static Standing load_states_of(Node& node, std::vector<CapturedTable>& tables,
                                  const NodeId& other) {
     Standing standing;
+    std::vector<ActiveTable> active;
+    for (const CapturedTable& captured : tables) active.push_back(captured.table);
     read(node, [&] {
-      for (CapturedTable& captured : tables) {
-        captured.state = node.load_state(captured.table);
-        standing.met.push_back(node.load_peers(captured.table)[other]);
-        standing.has_pending = standing.has_pending || node.has_pending(captured.table);
+      std::vector<TableStanding> each = node.load_standings(active);
+      for (std::size_t i = 0; i < tables.size(); ++i) {
+        tables[i].state = std::move(each[i].state);
+        standing.met.push_back(each[i].peers[other]);
+        standing.has_pending = standing.has_pending || each[i].has_pending;
       }
       standing.has_waiting = node.count_quarantined() > 0;
       standing.meetings = node.load_meetings(other);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <set>
+#include <sstream>
 #include <string_view>
 
 #include "engines/postgresql/identifiers.h"
@@ -9,41 +10,57 @@
 namespace tidemark::postgresql {
 namespace {
 
-// Applications' tables: what belongs to the server, to an extension or to Tidemark is left out, and
-// so are temporary tables and partitions (they come with their parent).
+// A session asks all of this before anything else, on a connection that has planned nothing yet,
+// and planning costs the server more than running: hence simple queries, put together here.
+// Whatever was made by initdb has a number below 16384.
+
+// Ordinary and partitioned tables with their partitions.
 constexpr char kTables[] = R"(
 SELECT c.oid::text, n.nspname::text, c.relname::text, c.relkind = 'p', c.relpersistence = 'u',
-       EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE NOT c.relispartition
-               AND (i.inhrelid = c.oid OR (i.inhparent = c.oid AND c.relkind <> 'p'))),
-       EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.ev_type <> '1')
+       c.relispartition
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND NOT c.relispartition
-  AND n.nspname NOT LIKE 'pg\_%' AND n.nspname NOT IN ('information_schema', 'tidemark')
-  AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::regclass
-                  AND d.objid = c.oid AND d.deptype = 'e'))";
+WHERE c.oid >= 16384 AND c.relkind IN ('r', 'p') AND c.relpersistence <> 't')";
+
+constexpr char kInherits[] = "SELECT inhrelid::text, inhparent::text FROM pg_catalog.pg_inherits";
+
+constexpr char kRules[] =
+    "SELECT ev_class::text FROM pg_catalog.pg_rewrite WHERE ev_class >= 16384 AND ev_type <> '1'";
+
+constexpr char kExtensionMembers[] =
+    "SELECT objid::text FROM pg_catalog.pg_depend WHERE deptype = 'e' AND classid = "
+    "'pg_catalog.pg_class'::regclass";
 
 constexpr char kColumns[] = R"(
 SELECT a.attrelid::text, a.attname::text, pg_catalog.format_type(a.atttypid, a.atttypmod),
        t.typname::text, a.attnotnull, a.attgenerated <> '', a.attidentity = 'a',
-       coalesce(pg_catalog.pg_get_serial_sequence(pg_catalog.quote_ident(n.nspname) || '.' ||
-                pg_catalog.quote_ident(c.relname), a.attname), ''),
-       t.typtype::text, coalesce(l.collisdeterministic, true), t.typnamespace = 'pg_catalog'::regnamespace,
-       a.atttypmod, row_number() OVER (PARTITION BY a.attrelid ORDER BY a.attnum),
-       CASE WHEN a.attcollation <> 0 AND a.attcollation <> t.typcollation
-            THEN ' COLLATE ' || pg_catalog.quote_ident(ln.nspname) || '.' || pg_catalog.quote_ident(l.collname)
-            ELSE '' END, a.atttypid::text
+       t.typtype::text, t.typnamespace = 'pg_catalog'::regnamespace, a.atttypmod, a.attnum,
+       a.attcollation::text, a.attcollation <> t.typcollation, a.atttypid::text,
+       a.attcollation >= 16384
 FROM pg_catalog.pg_attribute a
 JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
-JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
-LEFT JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation
-LEFT JOIN pg_catalog.pg_namespace ln ON ln.oid = l.collnamespace
-WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p') AND NOT c.relispartition
-  AND n.nspname NOT LIKE 'pg\_%' AND n.nspname NOT IN ('information_schema', 'tidemark')
+WHERE a.attrelid >= 16384 AND a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p')
+  AND c.relnamespace <> coalesce(to_regnamespace('tidemark'), 0)
 ORDER BY a.attrelid, a.attnum)";
 
-// What domains stand for in the end. Asked only where there are some: it takes the server longer to
-// plan than the rest of the columns.
+// What serial and identity columns count with. pg_get_serial_sequence() would look tables up by
+// their names, and fail for one in a schema that is closed to us.
+constexpr char kSequences[] = R"(
+SELECT d.refobjid::text, d.refobjsubid,
+       pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(s.relname)
+FROM pg_catalog.pg_depend d
+JOIN pg_catalog.pg_class s ON s.oid = d.objid
+JOIN pg_catalog.pg_namespace n ON n.oid = s.relnamespace
+WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.refclassid = 'pg_catalog.pg_class'::regclass
+  AND d.objid >= 16384 AND d.refobjsubid > 0 AND d.deptype IN ('a', 'i') AND s.relkind = 'S')";
+
+// Asked only where a column has another collation than its type has, or one that a user made.
+constexpr char kCollations[] = R"(
+SELECT l.oid::text, l.collisdeterministic,
+       pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(l.collname)
+FROM pg_catalog.pg_collation l JOIN pg_catalog.pg_namespace n ON n.oid = l.collnamespace)";
+
+// What domains stand for in the end. Asked only where there are some.
 constexpr char kDomains[] = R"(
 WITH RECURSIVE base(domain, type, typmod) AS (
   SELECT d.oid, d.typbasetype, d.typtypmod FROM pg_catalog.pg_type d WHERE d.typtype = 'd'
@@ -53,33 +70,22 @@ WITH RECURSIVE base(domain, type, typmod) AS (
 SELECT base.domain::text, t.typname::text, t.typtype::text, t.typnamespace = 'pg_catalog'::regnamespace, base.typmod
 FROM base JOIN pg_catalog.pg_type t ON t.oid = base.type WHERE t.typtype <> 'd')";
 
-// The key first, then the other unique indexes. A term that is no column has no name.
+// The key first, then the other unique indexes. A term that is no column has the number 0.
 constexpr char kIndexes[] = R"(
-SELECT i.indrelid::text, x.relname::text, i.indisprimary, i.indpred IS NOT NULL, k.position,
-       coalesce(a.attname, '')::text, i.indisunique AND i.indimmediate, i.indisexclusion
-FROM pg_catalog.pg_index i
-JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid
-JOIN pg_catalog.pg_class c ON c.oid = i.indrelid
-JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k(number, position)
-LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.number AND k.number > 0
-WHERE (i.indisunique OR i.indisexclusion) AND i.indisvalid AND k.position <= i.indnkeyatts
-  AND c.relkind IN ('r', 'p') AND NOT c.relispartition
-  AND n.nspname NOT LIKE 'pg\_%' AND n.nspname NOT IN ('information_schema', 'tidemark')
-ORDER BY i.indrelid, i.indisprimary DESC, x.relname, k.position)";
+SELECT i.indrelid::text, x.relname::text, i.indisprimary, i.indpred IS NOT NULL,
+       i.indnkeyatts, i.indkey::text, i.indisunique AND i.indimmediate, i.indisexclusion
+FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid
+WHERE i.indexrelid >= 16384 AND (i.indisunique OR i.indisexclusion) AND i.indisvalid
+ORDER BY i.indrelid, i.indisprimary DESC, x.relname)";
 
 constexpr char kForeignKeys[] = R"(
-SELECT f.oid::text, f.conrelid::text, n.nspname::text, p.relname::text, a.attname::text, b.attname::text,
-       f.confdeltype::text
+SELECT f.conrelid::text, f.confrelid::text, array_to_string(f.conkey, ' '),
+       array_to_string(f.confkey, ' '), f.confdeltype::text
 FROM pg_catalog.pg_constraint f
-JOIN pg_catalog.pg_class p ON p.oid = f.confrelid
-JOIN pg_catalog.pg_namespace n ON n.oid = p.relnamespace
-CROSS JOIN LATERAL unnest(f.conkey, f.confkey) WITH ORDINALITY AS k(child, parent, position)
-JOIN pg_catalog.pg_attribute a ON a.attrelid = f.conrelid AND a.attnum = k.child
-JOIN pg_catalog.pg_attribute b ON b.attrelid = f.confrelid AND b.attnum = k.parent
 WHERE f.contype = 'f' AND f.conparentid = 0
-ORDER BY f.conname, f.oid, k.position)";
+ORDER BY f.conname, f.oid)";
 
+// Asked only where there are partitioned tables.
 constexpr char kPartitions[] = R"(
 SELECT c.oid::text, n.nspname::text, p.relname::text
 FROM pg_catalog.pg_class c
@@ -165,17 +171,28 @@ class Reader {
   explicit Reader(Connection& connection) : connection_(connection) {}
 
   std::vector<CatalogTable> read() {
-    read_tables();
-    read_columns();
-    read_indexes();
-    read_foreign_keys();
-    const Rows partitions = connection_.run_prepared(kPartitions, {});
-    for (int i = 0; i < partitions.size(); ++i) {
-      if (CatalogTable* table = find(partitions.text(i, 0))) {
-        table->partitions.push_back(quoted_name(partitions.text(i, 1)) + "." +
-                                    quoted_name(partitions.text(i, 2)));
+    const std::vector<Rows> answers = connection_.run_all({{.sql = kTables},
+                                                           {.sql = kExtensionMembers},
+                                                           {.sql = kInherits},
+                                                           {.sql = kRules},
+                                                           {.sql = kColumns},
+                                                           {.sql = kIndexes},
+                                                           {.sql = kForeignKeys},
+                                                           {.sql = kSequences}});
+    read_tables(answers[0], answers[1]);
+    refuse_heirs(answers[2]);
+    for (int i = 0; i < answers[3].size(); ++i) {
+      if (CatalogTable* table = find(answers[3].text(i, 0))) {
+        table->spec.refusal = "has rules that rewrite what is written to it, by sessions too";
       }
     }
+    for (int i = 0; i < answers[7].size(); ++i) {
+      sequences_[{answers[7].text(i, 0), answers[7].integer(i, 1)}] = answers[7].text(i, 2);
+    }
+    read_columns(answers[4]);
+    read_indexes(answers[5]);
+    read_foreign_keys(answers[6]);
+    read_partitions();
     for (CatalogTable& table : tables_) judge(table);
     std::sort(tables_.begin(), tables_.end(), [](const CatalogTable& a, const CatalogTable& b) {
       return a.spec.name < b.spec.name;
@@ -193,30 +210,58 @@ class Reader {
     return found == positions_.end() ? nullptr : &tables_[found->second];
   }
 
-  void read_tables() {
-    const Rows rows = connection_.run_prepared(kTables, {});
+  // What belongs to the server, to an extension or to Tidemark is left out, and so are partitions,
+  // which come with their parent.
+  void read_tables(const Rows& rows, const Rows& extension_members) {
+    std::set<std::string> members;
+    for (int i = 0; i < extension_members.size(); ++i) members.insert(extension_members.text(i, 0));
     for (int i = 0; i < rows.size(); ++i) {
       CatalogTable table;
       table.oid = rows.text(i, 0);
       table.spec.product = "PostgreSQL";
       table.spec.name = table_name(rows.bytes(i, 1), rows.bytes(i, 2));
+      names_[table.oid] = table.spec.name;
+      const std::string_view schema = rows.bytes(i, 1);
+      if (rows.boolean(i, 5) || members.contains(table.oid) || schema.starts_with("pg_") ||
+          schema == "information_schema" || schema == "tidemark") {
+        continue;
+      }
       table.quoted = quoted_name(rows.bytes(i, 1)) + "." + quoted_name(rows.bytes(i, 2));
       table.is_partitioned = rows.boolean(i, 3);
       if (rows.boolean(i, 4)) {
         table.spec.refusal = "is unlogged: a crash of the server would empty it unseen";
       }
-      if (rows.boolean(i, 5)) {
-        table.spec.refusal =
-            "inherits from another table or is inherited from (INHERITS): its rows would count "
-            "twice";
-      }
-      if (rows.boolean(i, 6)) {
-        table.spec.refusal = "has rules that rewrite what is written to it, by sessions too";
-      }
       positions_[table.oid] = tables_.size();
       tables_.push_back(std::move(table));
     }
     notes_.resize(tables_.size());
+  }
+
+  void refuse_heirs(const Rows& rows) {
+    const auto refuse = [](CatalogTable* table) {
+      if (table == nullptr) return;
+      table->spec.refusal =
+          "inherits from another table or is inherited from (INHERITS): its rows would count twice";
+    };
+    for (int i = 0; i < rows.size(); ++i) {
+      refuse(find(rows.text(i, 0)));
+      CatalogTable* parent = find(rows.text(i, 1));
+      if (parent != nullptr && !parent->is_partitioned) refuse(parent);
+    }
+  }
+
+  void read_partitions() {
+    if (std::none_of(tables_.begin(), tables_.end(),
+                     [](const CatalogTable& table) { return table.is_partitioned; })) {
+      return;
+    }
+    const Rows partitions = connection_.run_prepared(kPartitions, {});
+    for (int i = 0; i < partitions.size(); ++i) {
+      if (CatalogTable* table = find(partitions.text(i, 0))) {
+        table->partitions.push_back(quoted_name(partitions.text(i, 1)) + "." +
+                                    quoted_name(partitions.text(i, 2)));
+      }
+    }
   }
 
   /// The type whose values a column holds.
@@ -228,11 +273,11 @@ class Reader {
   };
 
   BaseType base_type(const Rows& columns, int row) {
-    if (columns.bytes(row, 8) != "d") {
+    if (columns.bytes(row, 7) != "d") {
       return {.name = columns.text(row, 3),
-              .is_enum = columns.bytes(row, 8) == "e",
-              .built_in = columns.boolean(row, 10),
-              .typmod = columns.integer(row, 11)};
+              .is_enum = columns.bytes(row, 7) == "e",
+              .built_in = columns.boolean(row, 8),
+              .typmod = columns.integer(row, 9)};
     }
     if (domains_.empty()) {
       const Rows rows = connection_.run_prepared(kDomains, {});
@@ -243,32 +288,59 @@ class Reader {
                                      .typmod = rows.integer(i, 4)};
       }
     }
-    return domains_.at(columns.text(row, 14));
+    return domains_.at(columns.text(row, 13));
   }
 
-  void read_columns() {
-    const Rows rows = connection_.run_prepared(kColumns, {});
+  struct Collation {
+    bool is_deterministic = true;
+    std::string name;
+  };
+
+  Collation collation(const Rows& columns, int row) {
+    const bool has_its_own = columns.boolean(row, 12);
+    if (!has_its_own && !columns.boolean(row, 14)) return {};
+    if (collations_.empty()) {
+      const Rows rows = connection_.run_prepared(kCollations, {});
+      for (int i = 0; i < rows.size(); ++i) {
+        collations_[rows.text(i, 0)] = {.is_deterministic = rows.boolean(i, 1),
+                                        .name = " COLLATE " + rows.text(i, 2)};
+      }
+    }
+    const auto found = collations_.find(columns.text(row, 11));
+    if (found == collations_.end()) return {};
+    return {.is_deterministic = found->second.is_deterministic,
+            .name = has_its_own ? found->second.name : ""};
+  }
+
+  void read_columns(const Rows& rows) {
+    std::size_t ordinal = 0;
+    std::string_view previous;
     for (int i = 0; i < rows.size(); ++i) {
-      CatalogTable* table = find(rows.text(i, 0));
-      if (table == nullptr) continue;
+      ordinal = rows.bytes(i, 0) == previous ? ordinal + 1 : 1;
+      previous = rows.bytes(i, 0);
+      const std::string oid = rows.text(i, 0);
       const std::string name = rows.text(i, 1);
+      column_names_[{oid, rows.integer(i, 10)}] = name;
+      CatalogTable* table = find(oid);
+      if (table == nullptr) continue;
       if (rows.boolean(i, 5)) {
         table->spec.generated.push_back(name);
         continue;
       }
       const auto [base, is_enum, built_in, typmod] = base_type(rows, i);
+      const Collation collated = collation(rows, i);
       CatalogColumn column{.type = rows.text(i, 2),
                            .codec = built_in ? codec_of(base) : Codec::text,
                            .is_boolean = built_in && base == "bool",
                            .always_identity = rows.boolean(i, 6),
-                           .ordinal = static_cast<std::size_t>(rows.integer(i, 12)),
-                           .collation = rows.text(i, 13),
-                           .sequence = rows.text(i, 7)};
+                           .ordinal = ordinal,
+                           .collation = collated.name,
+                           .sequence = sequences_[{oid, rows.integer(i, 10)}]};
       if (built_in && is_local_type(base) && table->spec.refusal.empty()) {
         table->spec.refusal = "has column " + name + " of type " + column.type +
                               ", whose values mean something in this database only";
       }
-      if (!can_be_key(base, is_enum, built_in, typmod) || !rows.boolean(i, 9)) {
+      if (!can_be_key(base, is_enum, built_in, typmod) || !collated.is_deterministic) {
         notes_[positions_[table->oid]].bad_key_types[name] = column.type;
       }
       ColumnSpec spec{.name = name, .declared_type = column.type, .not_null = rows.boolean(i, 4)};
@@ -278,55 +350,58 @@ class Reader {
     }
   }
 
-  void read_indexes() {
-    const Rows rows = connection_.run_prepared(kIndexes, {});
+  /// Of the columns whose numbers are listed; empty for 0, which is an expression.
+  std::vector<std::string> column_names(const std::string& oid, const std::string& numbers) const {
+    std::vector<std::string> names;
+    std::istringstream list(numbers);
+    for (std::int64_t number = 0; list >> number;) {
+      const auto found = column_names_.find({oid, number});
+      names.push_back(found == column_names_.end() ? "" : found->second);
+    }
+    return names;
+  }
+
+  void read_indexes(const Rows& rows) {
     for (int i = 0; i < rows.size(); ++i) {
       CatalogTable* table = find(rows.text(i, 0));
       if (table == nullptr) continue;
       TableSpec& spec = table->spec;
-      const std::string column = rows.text(i, 5);
-      const auto position =
-          std::find_if(spec.columns.begin(), spec.columns.end(),
-                       [&](const ColumnSpec& candidate) { return candidate.name == column; });
-      const bool is_column = position != spec.columns.end();
-      const auto index = static_cast<std::size_t>(position - spec.columns.begin());
-      if (rows.boolean(i, 2)) {
+      const bool is_key = rows.boolean(i, 2);
+      if (is_key) {
         table->deferrable_key = !rows.boolean(i, 6);
-        if (is_column) {
-          spec.key.push_back(index);
-        } else {
-          spec.refusal = "has the generated column " + column + " in its key";
-        }
-        continue;
-      }
-      const std::string name = rows.text(i, 1);
-      if (rows.integer(i, 4) == 1) {
-        spec.uniques.push_back(
-            {.name = name, .partial = rows.boolean(i, 3), .has_expression = rows.boolean(i, 7)});
-      }
-      if (is_column) {
-        spec.uniques.back().columns.push_back(index);
       } else {
-        spec.uniques.back().has_expression = true;
+        spec.uniques.push_back({.name = rows.text(i, 1),
+                                .partial = rows.boolean(i, 3),
+                                .has_expression = rows.boolean(i, 7)});
+      }
+      std::vector<std::string> names = column_names(table->oid, rows.text(i, 5));
+      // What an index only includes is no part of its key.
+      names.resize(static_cast<std::size_t>(rows.integer(i, 4)));
+      for (const std::string& name : names) {
+        const auto position =
+            std::find_if(spec.columns.begin(), spec.columns.end(),
+                         [&](const ColumnSpec& candidate) { return candidate.name == name; });
+        const auto index = static_cast<std::size_t>(position - spec.columns.begin());
+        if (position != spec.columns.end()) {
+          (is_key ? spec.key : spec.uniques.back().columns).push_back(index);
+        } else if (is_key) {
+          spec.refusal = "has the generated column " + name + " in its key";
+        } else {
+          spec.uniques.back().has_expression = true;
+        }
       }
     }
   }
 
-  void read_foreign_keys() {
-    const Rows rows = connection_.run_prepared(kForeignKeys, {});
-    std::string current;
+  void read_foreign_keys(const Rows& rows) {
     for (int i = 0; i < rows.size(); ++i) {
-      CatalogTable* table = find(rows.text(i, 1));
+      CatalogTable* table = find(rows.text(i, 0));
       if (table == nullptr) continue;
-      if (const std::string oid = rows.text(i, 0); oid != current) {
-        current = oid;
-        table->spec.foreign_keys.push_back(
-            {.parent_table = table_name(rows.bytes(i, 2), rows.bytes(i, 3)),
-             .on_delete = action_of(rows.bytes(i, 6))});
-      }
-      ForeignKeySpec& foreign_key = table->spec.foreign_keys.back();
-      foreign_key.columns.push_back(rows.text(i, 4));
-      foreign_key.parent_columns.push_back(rows.text(i, 5));
+      const std::string parent = rows.text(i, 1);
+      table->spec.foreign_keys.push_back({.columns = column_names(table->oid, rows.text(i, 2)),
+                                          .parent_table = names_[parent],
+                                          .parent_columns = column_names(parent, rows.text(i, 3)),
+                                          .on_delete = action_of(rows.bytes(i, 4))});
     }
   }
 
@@ -354,7 +429,11 @@ class Reader {
   std::vector<CatalogTable> tables_;
   std::vector<Notes> notes_;
   std::map<std::string, std::size_t> positions_;  // by oid
-  std::map<std::string, BaseType> domains_;       // by oid, once one was met
+  std::map<std::string, std::string> names_;      // of all relations, by oid
+  std::map<std::pair<std::string, std::int64_t>, std::string> column_names_;  // by table and number
+  std::map<std::pair<std::string, std::int64_t>, std::string> sequences_;     // likewise
+  std::map<std::string, BaseType> domains_;      // by oid, once one was met
+  std::map<std::string, Collation> collations_;  // by oid, once one was met
 };
 
 }  // namespace

@@ -259,21 +259,74 @@ Rows Connection::query(const std::string& sql, const Parameters& parameters) {
 }
 
 Rows Connection::run_prepared(const std::string& sql, const Parameters& parameters) {
-  std::string& name = prepared_[sql];
-  if (name.empty()) {
-    const std::string made = "t" + std::to_string(prepared_.size());
-    try {
-      checked(PQprepare(handle_, made.c_str(), sql.c_str(), static_cast<int>(parameters.size()),
-                        nullptr));
-    } catch (...) {
-      prepared_.erase(sql);
-      throw;
-    }
-    name = made;
-  }
+  const auto prepared = prepared_.find(sql);
+  if (prepared == prepared_.end()) return std::move(run_all({{sql, parameters}}).front());
   const auto values = pointers(parameters);
-  return checked(PQexecPrepared(handle_, name.c_str(), static_cast<int>(values.size()),
+  return checked(PQexecPrepared(handle_, prepared->second.c_str(), static_cast<int>(values.size()),
                                 values.data(), nullptr, nullptr, 1));
+}
+
+std::vector<Rows> Connection::run_all(const std::vector<Statement>& statements) {
+  // What the server will answer, in this order; nullptr where a statement only becomes prepared.
+  struct Expected {
+    const Statement* prepared = nullptr;
+    std::string name;
+  };
+  std::vector<Expected> expected;
+  std::map<std::string_view, std::string> made;
+  std::vector<Rows> results;
+  std::optional<ServerError> error;
+
+  bool sent = PQenterPipelineMode(handle_) == 1;
+  for (const Statement& statement : statements) {
+    const auto values = pointers(statement.parameters);
+    const int count = static_cast<int>(values.size());
+    std::string name;
+    if (const auto found = prepared_.find(statement.sql); found != prepared_.end()) {
+      name = found->second;
+    } else if (const auto again = made.find(statement.sql); again != made.end()) {
+      name = again->second;
+    } else {
+      name = "t" + std::to_string(++last_prepared_);
+      sent = sent && PQsendPrepare(handle_, name.c_str(), statement.sql.c_str(), count, nullptr);
+      expected.push_back({.prepared = &statement, .name = name});
+      made.emplace(statement.sql, name);
+    }
+    sent = sent && PQsendQueryPrepared(handle_, name.c_str(), count, values.data(), nullptr,
+                                       nullptr, 1) == 1;
+    expected.push_back({});
+  }
+  sent = sent && PQpipelineSync(handle_) == 1;
+  for (std::size_t i = 0; sent && i < expected.size(); ++i) {
+    PGresult* result = PQgetResult(handle_);
+    Rows rows(result);
+    switch (PQresultStatus(result)) {
+      case PGRES_COMMAND_OK:
+      case PGRES_TUPLES_OK:
+        if (expected[i].prepared != nullptr) {
+          prepared_.emplace(expected[i].prepared->sql, expected[i].name);
+        } else {
+          results.push_back(std::move(rows));
+        }
+        break;
+      case PGRES_PIPELINE_ABORTED:
+        break;
+      default:
+        if (!error) error = server_error(result, handle_);
+    }
+    // A nullptr ends the results of each statement.
+    if (result != nullptr && PQgetResult(handle_) != nullptr) sent = false;
+  }
+  if (sent) PQclear(PQgetResult(handle_));  // the answer to the sync
+  if (!error &&
+      (!sent || results.size() != statements.size() || PQexitPipelineMode(handle_) != 1)) {
+    error = server_error(nullptr, handle_);
+  }
+  if (error) {
+    PQexitPipelineMode(handle_);
+    fail(*error, "a statement failed");
+  }
+  return results;
 }
 
 std::optional<Refusal> Connection::run_or_refuse(const std::string& sql,

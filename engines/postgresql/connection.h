@@ -74,6 +74,12 @@ double read_real(std::string_view bytes);
 using Parameter = std::optional<std::string>;
 using Parameters = std::vector<Parameter>;
 
+/// A statement that runs often, with its parameters.
+struct Statement {
+  std::string sql;
+  Parameters parameters = {};
+};
+
 class Connection {
  public:
   /// Throws Error unreachable (host, database, login), not_ready (server too old, encoding).
@@ -90,6 +96,9 @@ class Connection {
   Rows query(const std::string& sql, const Parameters& parameters = {});
   /// The same for a statement that runs often: prepared once and kept.
   Rows run_prepared(const std::string& sql, const Parameters& parameters);
+  /// Several of them on one way to the server and back; their results in the same order. They run
+  /// one after the other, and none after one that failed.
+  std::vector<Rows> run_all(const std::vector<Statement>& statements);
   /// The same, but a row that a constraint or a type refuses is a value and not an Error. Only
   /// inside a transaction: a savepoint keeps it usable.
   std::optional<Refusal> run_or_refuse(const std::string& sql, const Parameters& parameters,
@@ -144,7 +153,8 @@ class Connection {
     int descriptor = -1;
   };
   Line line_;
-  std::map<std::string, std::string> prepared_;
+  std::map<std::string, std::string> prepared_;  // by the statement
+  std::int64_t last_prepared_ = 0;
   std::int64_t transaction_ = 0;
 };
 

@@ -53,6 +53,7 @@ class PostgresqlNode final : public Node {
 
   std::vector<ActiveTable> active_tables() override;
   TableState load_state(const ActiveTable& table) override;
+  std::vector<TableStanding> load_standings(const std::vector<ActiveTable>& tables) override;
   void save_state(const ActiveTable& table, const TableState& state) override;
   std::map<NodeId, Knowledge> load_peers(const ActiveTable& table) override;
   void save_peer(const ActiveTable& table, const NodeId& peer, const Knowledge& knowledge) override;

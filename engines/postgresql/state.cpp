@@ -35,29 +35,79 @@ void PostgresqlNode::save_knowledge(const char* table, std::int64_t table_id,
 }
 
 TableState PostgresqlNode::load_state(const ActiveTable& table) {
-  TableState state;
-  state.origin = own_origin();
-  state.knowledge = load_knowledge("tidemark.knowledge", table.id);
-  state.knowledge.raise(state.origin, 0);
-  state.forgotten = load_knowledge("tidemark.forgotten", table.id);
-  const std::string id = std::to_string(table.id);
-  const Rows row = connection_.run_prepared(
-      "SELECT baseline, clock_floor_us, mirrored_sequence, purged_at_us FROM "
-      "tidemark.captured_table WHERE id = $1",
-      {id});
-  if (row.empty()) {
-    throw Error(ExitCode::not_ready,
-                "node " + name() + ": table " + table.spec.name + " is not activated",
-                "Run 'tidemark activate'.");
+  return std::move(load_standings({table}).front().state);
+}
+
+std::vector<TableStanding> PostgresqlNode::load_standings(const std::vector<ActiveTable>& tables) {
+  if (tables.empty()) return {};
+  const OriginId own = own_origin();
+  origins_.load();
+  std::map<std::int64_t, std::size_t> positions;
+  std::string ids;
+  std::string logs;
+  for (std::size_t i = 0; i < tables.size(); ++i) {
+    const std::string id = std::to_string(tables[i].id);
+    positions[tables[i].id] = i;
+    ids += (i > 0 ? "," : "{") + id;
+    logs += (i > 0 ? " UNION ALL " : "") + ("SELECT " + id + "::bigint, EXISTS (SELECT FROM ") +
+            log_table(tables[i].id) + ")";
   }
-  state.baseline = row.uuid(0, 0);
-  state.clock_floor_us = row.integer(0, 1);
-  state.mirrored_sequence = row.integer(0, 2);
-  state.purged_at_us = row.integer(0, 3);
-  const Rows seen = connection_.run_prepared(
-      "SELECT baseline FROM tidemark.baseline_seen WHERE table_id = $1", {id});
-  for (int i = 0; i < seen.size(); ++i) state.baselines_seen.insert(seen.uuid(i, 0));
-  return state;
+  ids += "}";
+  const auto about = [&ids](const std::string& what, const std::string& table) {
+    return Statement{.sql = "SELECT " + what + " FROM tidemark." + table + " = ANY ($1::bigint[])",
+                     .parameters = {ids}};
+  };
+  const std::vector<Rows> answers = connection_.run_all(
+      {about("id, baseline, clock_floor_us, mirrored_sequence, purged_at_us",
+             "captured_table WHERE id"),
+       about("table_id, origin, sequence", "knowledge WHERE table_id"),
+       about("table_id, origin, sequence", "forgotten WHERE table_id"),
+       about("table_id, baseline", "baseline_seen WHERE table_id"),
+       about("table_id, origin, sequence, peer", "peer_knowledge WHERE table_id"),
+       Statement{.sql = logs}});
+
+  std::vector<TableStanding> standings(tables.size());
+  std::vector<bool> found(tables.size());
+  const auto each = [&](std::size_t answer, const auto& take) {
+    const Rows& rows = answers[answer];
+    for (int i = 0; i < rows.size(); ++i) {
+      take(standings[positions.at(rows.integer(i, 0))], rows, i);
+    }
+  };
+  each(0, [&](TableStanding& standing, const Rows& rows, int i) {
+    found[positions.at(rows.integer(i, 0))] = true;
+    standing.state.baseline = rows.uuid(i, 1);
+    standing.state.clock_floor_us = rows.integer(i, 2);
+    standing.state.mirrored_sequence = rows.integer(i, 3);
+    standing.state.purged_at_us = rows.integer(i, 4);
+  });
+  each(1, [&](TableStanding& standing, const Rows& rows, int i) {
+    standing.state.knowledge.raise(origins_.origin(rows.integer(i, 1)), rows.integer(i, 2));
+  });
+  each(2, [&](TableStanding& standing, const Rows& rows, int i) {
+    standing.state.forgotten.raise(origins_.origin(rows.integer(i, 1)), rows.integer(i, 2));
+  });
+  each(3, [&](TableStanding& standing, const Rows& rows, int i) {
+    standing.state.baselines_seen.insert(rows.uuid(i, 1));
+  });
+  each(4, [&](TableStanding& standing, const Rows& rows, int i) {
+    Knowledge& knowledge = standing.peers[rows.uuid(i, 3)];
+    if (rows.integer(i, 1) == 0) return;  // a peer of which nothing is known is a peer
+    knowledge.raise(origins_.origin(rows.integer(i, 1)), rows.integer(i, 2));
+  });
+  each(5, [&](TableStanding& standing, const Rows& rows, int i) {
+    standing.has_pending = rows.boolean(i, 1);
+  });
+  for (std::size_t i = 0; i < tables.size(); ++i) {
+    if (!found[i]) {
+      throw Error(ExitCode::not_ready,
+                  "node " + name() + ": table " + tables[i].spec.name + " is not activated",
+                  "Run 'tidemark activate'.");
+    }
+    standings[i].state.origin = own;
+    standings[i].state.knowledge.raise(own, 0);
+  }
+  return standings;
 }
 
 void PostgresqlNode::save_state(const ActiveTable& table, const TableState& state) {
@@ -83,16 +133,7 @@ void PostgresqlNode::save_state(const ActiveTable& table, const TableState& stat
 }
 
 std::map<NodeId, Knowledge> PostgresqlNode::load_peers(const ActiveTable& table) {
-  std::map<NodeId, Knowledge> peers;
-  const Rows rows = connection_.run_prepared(
-      "SELECT peer, origin, sequence FROM tidemark.peer_knowledge WHERE table_id = $1",
-      {std::to_string(table.id)});
-  for (int i = 0; i < rows.size(); ++i) {
-    Knowledge& knowledge = peers[rows.uuid(i, 0)];
-    if (rows.integer(i, 1) == 0) continue;
-    knowledge.raise(origins_.origin(rows.integer(i, 1)), rows.integer(i, 2));
-  }
-  return peers;
+  return std::move(load_standings({table}).front().peers);
 }
 
 void PostgresqlNode::save_peer(const ActiveTable& table, const NodeId& peer,

@@ -526,6 +526,22 @@ def test_a_killed_session_leaves_nothing_half_done(lab):
 
 
 @test
+def test_what_is_closed_to_the_role_or_temporary_stops_no_session(lab):
+    """Schemas that are not ours, and temporary tables of other sessions, each with a serial column that has a sequence."""
+    a, b = [PgNode(lab, n, ITEM, role="tm_session", owner="tm_owner") for n in "ab"]
+    lab.job("ab", [a, b], tables=["item"])
+    lab.activate()
+    a.sql("CREATE SCHEMA closed; CREATE TABLE closed.till(id serial PRIMARY KEY, at timestamptz);"
+          "INSERT INTO item VALUES (1, 'x', 1);")
+    other = a.session("tm_app")
+    other.run("CREATE TEMP TABLE draft(id serial PRIMARY KEY, n integer GENERATED ALWAYS AS IDENTITY)")
+    lab.sync()
+    lab.run("check")
+    require_same("item", a, b)
+    other.close()
+
+
+@test
 def test_ten_branches_at_once_against_one_hub(lab):
     hub = PgNode(lab, "hub", ITEM + "INSERT INTO item SELECT i, 'r', 0 FROM generate_series(1, 500) i;")
     branches = []
