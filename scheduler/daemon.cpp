@@ -33,6 +33,7 @@
 #include "scheduler/daemon_log.h"
 #include "scheduler/daemon_metrics.h"
 #include "scheduler/mailbox.h"
+#include "scheduler/metrics_server.h"
 #include "scheduler/node_pool.h"
 #include "scheduler/planner.h"
 #include "scheduler/service_manager.h"
@@ -464,13 +465,14 @@ class Daemon {
   void succeeded(const SessionEnded& ended, const Planner::Pair& pair, PairRecord& record,
                  const Moment& now) {
     const SessionReport& report = ended.report;
-    works_->planner.done(ended.pair,
-                         {.first_learned = report.to_first.wrote,
-                          .second_learned = report.to_second.wrote,
-                          .first_knows = report.first_knows,
-                          .second_knows = report.second_knows,
-                          .moved = report.to_first.wrote || report.to_second.wrote},
-                         now);
+    works_->planner.done(
+        ended.pair,
+        {.first_learned = report.to_first.wrote,
+         .second_learned = report.to_second.wrote,
+         .first_knows = report.first_knows,
+         .second_knows = report.second_knows,
+         .changes = report.to_first.total().changed() + report.to_second.total().changed()},
+        now);
     metrics_.session_done(report, ended.took_us, ended.waiting, now.day_us);
     alerts_.conflicts(report.job,
                       report.to_first.total().conflicts + report.to_second.total().conflicts,

@@ -1,11 +1,8 @@
 #include "scheduler/daemon_metrics.h"
 
-#include <httplib.h>
-
 #include <utility>
 #include <vector>
 
-#include "model/error.h"
 #include "scheduler/metrics_text.h"
 
 namespace tidemark::scheduler {
@@ -126,44 +123,6 @@ std::string DaemonMetrics::text() const {
     alerts->add(static_cast<double>(count), {{"kind", kind}});
   }
   return metrics_text(families);
-}
-
-struct MetricsServer::Server {
-  httplib::Server http;
-};
-
-MetricsServer::MetricsServer(const std::string& address, int port,
-                             std::function<std::string()> text)
-    : server_(std::make_unique<Server>()) {
-  httplib::Server& http = server_->http;
-  // One reader at a time is what happens; the default is eight threads that wait.
-  http.new_task_queue = [] { return new httplib::ThreadPool(1); };
-  // The default would share a port that another program serves.
-  http.set_socket_options([](int socket) {
-    const int yes = 1;
-    ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
-  });
-  constexpr time_t kPatienceSeconds = 5;
-  http.set_read_timeout(kPatienceSeconds);
-  http.set_write_timeout(kPatienceSeconds);
-  http.Get("/metrics",
-           [text = std::move(text)](const httplib::Request&, httplib::Response& answer) {
-             answer.set_content(text(), std::string(kMetricsMediaType));
-           });
-  if (!http.bind_to_port(address, port)) {
-    throw Error(ExitCode::usage,
-                "cannot serve metrics on " + address + ":" + std::to_string(port) +
-                    ": the port is taken, or must not be used",
-                "choose another port for metrics in the section [daemon]");
-  }
-  thread_ = std::thread([this] { server_->http.listen_after_bind(); });
-  // stop() before it listens would be forgotten.
-  while (!http.is_running()) std::this_thread::yield();
-}
-
-MetricsServer::~MetricsServer() {
-  server_->http.stop();
-  thread_.join();
 }
 
 }  // namespace tidemark::scheduler

@@ -1,15 +1,11 @@
-// What a daemon counts, in the text format of Prometheus, and the small server that hands it out.
-// DaemonMetrics is thread-safe.
+// What a daemon counts, in the text format of Prometheus. Thread-safe.
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <map>
-#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "scheduler/metrics_text.h"
@@ -60,21 +56,6 @@ class DaemonMetrics {
   std::map<std::string, JobGauges> jobs_;
   std::map<std::string, bool> nodes_;
   std::map<std::string, std::int64_t> alerts_;
-};
-
-/// Serves GET /metrics until it is destroyed.
-class MetricsServer {
- public:
-  /// Throws Error usage when the port is taken.
-  MetricsServer(const std::string& address, int port, std::function<std::string()> text);
-  ~MetricsServer();
-  MetricsServer(const MetricsServer&) = delete;
-  MetricsServer& operator=(const MetricsServer&) = delete;
-
- private:
-  struct Server;
-  std::unique_ptr<Server> server_;
-  std::thread thread_;
 };
 
 }  // namespace tidemark::scheduler

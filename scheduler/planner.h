@@ -40,8 +40,12 @@ class Planner {
   struct Limits {
     std::size_t parallel = 4;
     /// A continuous pair rests after a session for this many times as long as the session took, so
-    /// that writers keep most of the time for themselves; but at least and at most so long.
+    /// that writers keep most of the time for themselves; but at least and at most so long. Longer
+    /// after a session that carried many changes: writers are busy then, and the more a session
+    /// finds, the less each change costs them.
     std::int64_t rest_factor = 3;
+    std::int64_t busy_rest_factor = 9;
+    std::int64_t busy_changes = 20;
     std::int64_t min_rest_us = 4'000;
     std::int64_t max_rest_us = 200'000;
     std::int64_t first_retry_us = 1'000'000;
@@ -82,7 +86,7 @@ class Planner {
     bool second_learned = false;
     std::map<std::string, std::uint64_t> first_knows;  // as Pulse::Table::knowledge, its tables
     std::map<std::string, std::uint64_t> second_knows;
-    bool moved = false;  // something was to be carried
+    std::int64_t changes = 0;  // rows written on either node
   };
   void done(PairId pair, const Done& what, Moment now);
   /// `jitter` from 0 to 1. The answer is when the pair is tried again.

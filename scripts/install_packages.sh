@@ -10,7 +10,7 @@ set -euo pipefail
 build_packages=(
   g++ cmake ninja-build ccache pkg-config
   libsqlite3-dev libboost-program-options-dev libhowardhinnant-date-dev libspdlog-dev
-  libpqxx-dev nlohmann-json3-dev libtomlplusplus-dev libxxhash-dev libcpp-httplib-dev doctest-dev
+  libpqxx-dev nlohmann-json3-dev libtomlplusplus-dev libxxhash-dev doctest-dev
   sqlite3 tzdata python3
 )
 test_packages=(
