@@ -16,7 +16,7 @@ constexpr std::chrono::milliseconds kRedrawInterval{100};
 constexpr std::chrono::milliseconds kPatience{300};
 constexpr std::size_t kBarWidth = 24;
 
-std::size_t terminal_width() {
+std::size_t error_stream_width() {
   struct winsize size {};
   if (::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
   return 80;
@@ -58,7 +58,7 @@ void ProgressBar::update(const std::string& stage, const std::string& table, std
   if (seconds > 0.5) {
     line += "  " + grouped(static_cast<std::int64_t>(static_cast<double>(done) / seconds)) + "/s";
   }
-  line = shortened(line, terminal_width() - 1);
+  line = shortened(line, error_stream_width() - 1);
   std::fprintf(stderr, "\r\033[K%s", line.c_str());
   std::fflush(stderr);
   on_screen_ = true;

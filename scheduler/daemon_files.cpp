@@ -28,7 +28,7 @@ constexpr mode_t kOwnerOnly = 0600;
               "the section [daemon] of the configuration");
 }
 
-std::string utc(std::int64_t time_us) {
+std::string readable_utc(std::int64_t time_us) {
   const std::time_t seconds = time_us / 1'000'000;
   struct tm parts {};
   ::gmtime_r(&seconds, &parts);
@@ -44,7 +44,7 @@ std::string holder(int descriptor) {
                                 /*allow_exceptions=*/false);
   if (!json.is_object()) return "another process";
   return "process " + std::to_string(json.value("pid", 0)) + ", since " +
-         utc(json.value("since_us", std::int64_t{0}));
+         readable_utc(json.value("since_us", std::int64_t{0}));
 }
 
 }  // namespace

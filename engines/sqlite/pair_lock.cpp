@@ -50,9 +50,9 @@ std::unique_ptr<PairLock> try_lock_pair(const std::string& node_name,
   struct stat status {};
   const bool known = stat(database.c_str(), &status) == 0;
   const mode_t mode = known ? status.st_mode & 0666 : 0600;
-  int descriptor = open(file.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+  int descriptor = ::open(file.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
   if (descriptor < 0 && errno == ENOENT) {
-    descriptor = open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, mode);
+    descriptor = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, mode);
     if (descriptor >= 0 && known && geteuid() == 0 &&
         fchown(descriptor, status.st_uid, status.st_gid) != 0) {
       close(descriptor);

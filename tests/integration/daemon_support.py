@@ -86,6 +86,10 @@ class Daemon:
         text = pathlib.Path("/proc/%d/status" % self.process.pid).read_text()
         return int(next(line.split()[1] for line in text.splitlines() if line.startswith("VmRSS")))
 
+    def is_sanitized(self):
+        """A build whose memory says nothing: it keeps what was freed, and a shadow of all."""
+        return "libasan" in pathlib.Path("/proc/%d/maps" % self.process.pid).read_text()
+
     def cpu_s(self):
         fields = pathlib.Path("/proc/%d/stat" % self.process.pid).read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -463,7 +463,7 @@ def test_many_idle_jobs_take_nothing_and_touch_no_file(lab):
         used, after = daemon.cpu_s() - cpu, times()
         require_equal(after, before, "the times of files while nobody wrote")
         memory = daemon.memory_kib() / 1024
-        require(memory < 100, "memory: %.0f MiB" % memory)
+        require(memory < 100 or daemon.is_sanitized(), "memory: %.0f MiB" % memory)
         # Sanitizers make everything slower; the benchmark holds the real figure.
         require(used / seconds < 0.1, "CPU: %.1f %%" % (100 * used / seconds))
         lab.note("%d jobs: %.2f %% of a core, %.0f MiB, %d descriptors" % (

@@ -77,7 +77,8 @@ def must(*command, **more):
 
 def build(folder):
     must("cmake", "-S", ROOT, "-B", folder, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release", "-DTIDEMARK_TESTS=OFF",
-         "-DTIDEMARK_BENCH=OFF")
+         "-DTIDEMARK_BENCH=OFF",
+         "-DCMAKE_UNITY_BUILD=ON")      # a third of the time
     for old in folder.glob("*.deb"):
         old.unlink()
     must("cmake", "--build", folder, "--target", "package", "--", "--quiet")
