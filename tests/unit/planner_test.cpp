@@ -151,21 +151,26 @@ TEST_CASE("changes of tables that the job leaves out are nobody's business") {
   CHECK(world.begun() == Pairs{});
 }
 
-TEST_CASE("a pair rests after a session in proportion to its length") {
-  World world;
-  world.continuous("ab", {"a", "b"});
-  world.settle();
-  world.look("a", true, 1);
-  REQUIRE(world.begun() == Pairs{0});
-  world.pass(20'000);
-  world.look("a", true, 2);
-  world.done(0);
-  const Planner::Decision waits = world.planner().decide(world.now);
-  CHECK(waits.begin == Pairs{});
-  REQUIRE(waits.wake_us);
-  CHECK(*waits.wake_us == world.now.steady_us + 20'000 * world.limits.rest_factor);
-  world.pass(20'000 * world.limits.rest_factor);
-  CHECK(world.begun() == Pairs{0});
+TEST_CASE(
+    "a pair rests after a session in proportion to its length, and longer from busy writers") {
+  for (const bool busy : {false, true}) {
+    World world;
+    world.continuous("ab", {"a", "b"});
+    world.settle();
+    world.look("a", true, 1);
+    REQUIRE(world.begun() == Pairs{0});
+    world.pass(20'000);
+    world.look("a", true, 2);
+    world.done(0, {.changes = world.limits.busy_changes - (busy ? 0 : 1)});
+    const Planner::Decision waits = world.planner().decide(world.now);
+    CHECK(waits.begin == Pairs{});
+    REQUIRE(waits.wake_us);
+    const std::int64_t rest_us =
+        20'000 * (busy ? world.limits.busy_rest_factor : world.limits.rest_factor);
+    CHECK(*waits.wake_us == world.now.steady_us + rest_us);
+    world.pass(rest_us);
+    CHECK(world.begun() == Pairs{0});
+  }
 }
 
 TEST_CASE("no more sessions than allowed are at work, and the longest waiting goes first") {
