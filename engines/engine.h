@@ -81,6 +81,16 @@ struct RegisteredPeer {
   std::int64_t met_at_us = 0;  // the latest of all tables
 };
 
+/// What two nodes of a job tell each other by heartbeats, as one of them keeps it. A heartbeat
+/// measures how long a change would be on its way; it is no change of anybody's data.
+struct Heartbeat {
+  std::int64_t sent_us = 0;   // the one that this node sends to the peer, by its own clock; 0: none
+  std::int64_t heard_us = 0;  // the last one of the peer that arrived here, by the peer's clock
+  std::int64_t arrived_us = 0;  // when it did, by the peer's clock too
+
+  friend bool operator==(const Heartbeat&, const Heartbeat&) = default;
+};
+
 /// Rows on their way into a target: filled by one thread, read by the target's engine. Depending on
 /// the engine it is a spool in this process or a staging table in the database. Rows arrive in
 /// KeyOrder.
@@ -202,6 +212,7 @@ struct Pulse {
   std::int64_t schema =
       0;  // changes with the definition of tables and triggers, where that is told
   std::map<std::string, Table> tables;  // those under capture
+  std::int64_t heartbeat_us = 0;        // the latest that this node sends to anybody
 };
 
 /// What a node knows of one captured table, and what waits in it.
@@ -305,6 +316,13 @@ class Node {
   virtual void save_origin_name(const Identity& identity, const std::string& node_name) = 0;
   /// The configured name of the node behind `origin`; its uuid when it was never met.
   virtual std::string origin_name(const OriginId& origin) = 0;
+
+  // --- Heartbeats
+  // ------------------------------------------------------------------------------------------
+  /// All zero when nothing was ever sent or heard; the names are those of the configuration.
+  virtual Heartbeat load_heartbeat(const std::string& job, const std::string& peer) = 0;
+  virtual void save_heartbeat(const std::string& job, const std::string& peer,
+                              const Heartbeat& heartbeat) = 0;
 
   // --- Key ranges
   // ------------------------------------------------------------------------------------------

@@ -172,7 +172,10 @@ std::vector<ActiveTable> TranslatingNode::active_tables() {
 const Pulse& TranslatingNode::look() {
   const Pulse& inner = inner_.look();
   if (inner.generation == pulse_.generation) return pulse_;
-  pulse_ = {.generation = inner.generation, .schema = inner.schema};
+  pulse_ = {.generation = inner.generation,
+            .schema = inner.schema,
+            .tables = {},
+            .heartbeat_us = inner.heartbeat_us};
   for (const auto& [name, table] : inner.tables) {
     TableSpec spec;
     spec.name = name;

@@ -82,6 +82,14 @@ class TranslatingNode final : public Node {
   }
   std::string origin_name(const OriginId& origin) override { return inner_.origin_name(origin); }
 
+  Heartbeat load_heartbeat(const std::string& job, const std::string& peer) override {
+    return inner_.load_heartbeat(job, peer);
+  }
+  void save_heartbeat(const std::string& job, const std::string& peer,
+                      const Heartbeat& heartbeat) override {
+    inner_.save_heartbeat(job, peer, heartbeat);
+  }
+
   KeyCounter key_counter(const TableSpec& table) override {
     return inner_.key_counter(names_.own(table));
   }

@@ -14,6 +14,7 @@
 #include <set>
 #include <string>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "engines/engine.h"
@@ -105,7 +106,8 @@ struct Content {
   std::vector<Conflict> conflicts;
   std::map<std::string, std::vector<QuarantinedRow>> quarantine;  // by table
   std::unordered_set<std::string> conflict_ids;
-  std::vector<SessionRecord> sessions;  // the oldest first
+  std::vector<SessionRecord> sessions;                                  // the oldest first
+  std::map<std::pair<std::string, std::string>, Heartbeat> heartbeats;  // by job and peer
   std::int64_t next_table_id = 1;
 };
 

@@ -399,6 +399,18 @@ void MemoryNode::save_meeting(const ActiveTable& active, const NodeId& peer,
   table.capture->meetings[peer] = meeting;
 }
 
+Heartbeat MemoryNode::load_heartbeat(const std::string& job, const std::string& peer) {
+  const auto found = content().heartbeats.find({job, peer});
+  return found == content().heartbeats.end() ? Heartbeat{} : found->second;
+}
+
+void MemoryNode::save_heartbeat(const std::string& job, const std::string& peer,
+                                const Heartbeat& heartbeat) {
+  auto& heartbeats = change().heartbeats;
+  on_rollback([before = heartbeats](Content& now) { now.heartbeats = before; });
+  heartbeats[{job, peer}] = heartbeat;
+}
+
 std::map<NodeId, RegisteredPeer> MemoryNode::registered_peers() {
   std::map<NodeId, RegisteredPeer> registered;
   for (const auto& [name, table] : content().tables) {

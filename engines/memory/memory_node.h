@@ -62,6 +62,9 @@ class MemoryNode : public Node {
   void save_origin_name(const Identity& identity, const std::string& node_name) override;
   std::string origin_name(const OriginId& origin) override;
 
+  Heartbeat load_heartbeat(const std::string& job, const std::string& peer) override;
+  void save_heartbeat(const std::string& job, const std::string& peer,
+                      const Heartbeat& heartbeat) override;
   KeyCounter key_counter(const TableSpec&) override {
     return {.refusal = "has no counter: whoever writes a row gives it its key"};
   }

@@ -17,7 +17,7 @@ constexpr const char* kNodeTables[] = {
     "tidemark_knowledge",      "tidemark_forgotten",  "tidemark_baseline_seen",
     "tidemark_peer_knowledge", "tidemark_session",    "tidemark_session_table",
     "tidemark_conflict",       "tidemark_quarantine", "tidemark_recent_since",
-    "tidemark_peer",           "tidemark_key_range"};
+    "tidemark_peer",           "tidemark_key_range",  "tidemark_heartbeat"};
 
 std::string function_name(std::int64_t id) { return "tidemark.capture_" + std::to_string(id); }
 

@@ -6,7 +6,7 @@ namespace tidemark::postgresql {
 namespace {
 
 /// The version of the control tables that this program reads and writes.
-constexpr std::int64_t kFormat = 4;
+constexpr std::int64_t kFormat = 5;
 
 std::string pair_lock_call(const char* function) {
   return std::string("SELECT pg_catalog.") + function + "(pg_catalog.hashtextextended($1, 0))";

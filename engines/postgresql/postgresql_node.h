@@ -66,6 +66,9 @@ class PostgresqlNode final : public Node {
   std::string origin_name(const OriginId& origin) override;
 
   KeyCounter key_counter(const TableSpec& table) override;
+  Heartbeat load_heartbeat(const std::string& job, const std::string& peer) override;
+  void save_heartbeat(const std::string& job, const std::string& peer,
+                      const Heartbeat& heartbeat) override;
   std::vector<GivenRange> key_ranges(const ActiveTable& table) override;
   void save_key_range(const ActiveTable& table, const GivenRange& given) override;
   void use_key_range(const ActiveTable& table, const KeyRange& range) override;

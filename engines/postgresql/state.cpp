@@ -174,6 +174,25 @@ void PostgresqlNode::save_meeting(const ActiveTable& table, const NodeId& peer,
        meeting.shape});
 }
 
+Heartbeat PostgresqlNode::load_heartbeat(const std::string& job, const std::string& peer) {
+  const Rows row = connection_.run_prepared(
+      "SELECT sent_us, heard_us, arrived_us FROM tidemark.heartbeat WHERE job = $1 AND peer = $2",
+      {job, peer});
+  if (row.empty()) return {};
+  return {
+      .sent_us = row.integer(0, 0), .heard_us = row.integer(0, 1), .arrived_us = row.integer(0, 2)};
+}
+
+void PostgresqlNode::save_heartbeat(const std::string& job, const std::string& peer,
+                                    const Heartbeat& heartbeat) {
+  connection_.run_prepared(
+      "INSERT INTO tidemark.heartbeat VALUES ($1, $2, $3, $4, $5) ON CONFLICT (job, peer) DO "
+      "UPDATE SET sent_us = excluded.sent_us, heard_us = excluded.heard_us, arrived_us = "
+      "excluded.arrived_us",
+      {job, peer, std::to_string(heartbeat.sent_us), std::to_string(heartbeat.heard_us),
+       std::to_string(heartbeat.arrived_us)});
+}
+
 std::map<NodeId, RegisteredPeer> PostgresqlNode::registered_peers() {
   std::map<NodeId, RegisteredPeer> peers;
   // A node that was restored or repaired had several origins; the newest carries its last name.

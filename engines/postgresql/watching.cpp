@@ -22,11 +22,13 @@ const Pulse& PostgresqlNode::look() {
     // in one snapshot with the question whether logs hold anything.
     const Rows tables = connection_.run_prepared(
         "SELECT c.id, c.name, o.origin, k.sequence, "
-        "to_regclass('tidemark.log_' || c.id) IS NOT NULL FROM tidemark.captured_table AS c LEFT "
+        "to_regclass('tidemark.log_' || c.id) IS NOT NULL, (SELECT max(sent_us) FROM "
+        "tidemark.heartbeat) FROM tidemark.captured_table AS c LEFT "
         "JOIN "
         "(tidemark.knowledge AS k JOIN tidemark.origin AS o ON o.id = k.origin) ON k.table_id = "
         "c.id ORDER BY c.id, o.origin",
         {});
+    if (!tables.empty() && !tables.is_null(0, 5)) found.heartbeat_us = tables.integer(0, 5);
     std::map<std::string, Knowledge> knowledge;
     std::string query;
     for (int i = 0; i < tables.size(); ++i) {

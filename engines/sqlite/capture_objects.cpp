@@ -193,7 +193,7 @@ const std::vector<std::string>& node_table_names() {
       "tidemark_knowledge",     "tidemark_forgotten",      "tidemark_recent_since",
       "tidemark_baseline_seen", "tidemark_peer_knowledge", "tidemark_session",
       "tidemark_session_table", "tidemark_conflict",       "tidemark_quarantine",
-      "tidemark_peer",          "tidemark_key_range"};
+      "tidemark_peer",          "tidemark_key_range",      "tidemark_heartbeat"};
   return kNames;
 }
 

@@ -67,6 +67,9 @@ class SqliteNode final : public Node {
   std::string origin_name(const OriginId& origin) override;
 
   KeyCounter key_counter(const TableSpec& table) override;
+  Heartbeat load_heartbeat(const std::string& job, const std::string& peer) override;
+  void save_heartbeat(const std::string& job, const std::string& peer,
+                      const Heartbeat& heartbeat) override;
   std::vector<GivenRange> key_ranges(const ActiveTable& table) override;
   void save_key_range(const ActiveTable& table, const GivenRange& given) override;
   void use_key_range(const ActiveTable& table, const KeyRange& range) override;
@@ -189,6 +192,7 @@ class SqliteNode final : public Node {
   std::map<std::int64_t, Watched> watched_;  // by the number of the table
   Statement data_version_;
   Statement watched_knowledge_;
+  Statement watched_heartbeat_;
   std::int64_t looked_at_ = -1;  // the data version of `pulse_`
   Pulse pulse_;
   bool write_ahead_log_ = false;

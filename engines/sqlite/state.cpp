@@ -138,6 +138,27 @@ void SqliteNode::save_meeting(const ActiveTable& table, const NodeId& peer,
       .run();
 }
 
+Heartbeat SqliteNode::load_heartbeat(const std::string& job, const std::string& peer) {
+  Statement row(connection_,
+                "SELECT sent_us, heard_us, arrived_us FROM tidemark_heartbeat WHERE job = ?1 AND "
+                "peer = ?2");
+  row.bind_text(1, job).bind_text(2, peer);
+  if (!row.step()) return {};
+  return {.sent_us = row.integer(0), .heard_us = row.integer(1), .arrived_us = row.integer(2)};
+}
+
+void SqliteNode::save_heartbeat(const std::string& job, const std::string& peer,
+                                const Heartbeat& heartbeat) {
+  Statement row(connection_,
+                "INSERT OR REPLACE INTO tidemark_heartbeat VALUES (?1, ?2, ?3, ?4, ?5)");
+  row.bind_text(1, job)
+      .bind_text(2, peer)
+      .bind(3, heartbeat.sent_us)
+      .bind(4, heartbeat.heard_us)
+      .bind(5, heartbeat.arrived_us)
+      .run();
+}
+
 std::map<NodeId, RegisteredPeer> SqliteNode::registered_peers() {
   std::map<NodeId, RegisteredPeer> peers;
   // A node that was restored or repaired had several origins; the newest carries its last name.

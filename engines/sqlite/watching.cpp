@@ -32,6 +32,11 @@ const Pulse& SqliteNode::look() {
             origins_.origin(watched_knowledge_.integer(1)), watched_knowledge_.integer(2));
       }
     }
+    pulse_.heartbeat_us = 0;
+    if (watched_heartbeat_) {
+      const ResetGuard guard(watched_heartbeat_);
+      if (watched_heartbeat_.step()) pulse_.heartbeat_us = watched_heartbeat_.integer(0);
+    }
     pulse_.tables.clear();
     for (auto& [id, table] : watched_) {
       Pulse::Table& each = pulse_.tables[table.name];
@@ -54,9 +59,11 @@ const Pulse& SqliteNode::look() {
 void SqliteNode::list_watched() {
   watched_.clear();
   watched_knowledge_ = Statement();
+  watched_heartbeat_ = Statement();
   if (!identity()) return;
   watched_knowledge_ =
       Statement(connection_, "SELECT table_id, origin, sequence FROM tidemark_knowledge");
+  watched_heartbeat_ = Statement(connection_, "SELECT max(sent_us) FROM tidemark_heartbeat");
   Statement tables(connection_,
                    "SELECT t.id, t.name, EXISTS (SELECT 1 FROM sqlite_schema WHERE name = "
                    "'tidemark_log_' || t.id) FROM tidemark_table AS t");

@@ -39,6 +39,29 @@ TEST_CASE_TEMPLATE("a look tells what waits in a log and what a node has seen", 
   CHECK(watching->look().generation == harvested.generation);
 }
 
+TEST_CASE_TEMPLATE("a heartbeat is one row for a job and peer, and a look tells the latest", Engine,
+                   TIDEMARK_ENGINES) {
+  Contract contract(Engine::make());
+  contract.database->create_table(item_table());
+  contract.activate(item_table());
+  const std::unique_ptr<Node> watching = contract.database->open("watching");
+  Node& node = *contract.node;
+  const auto load = [&](const char* peer) {
+    return contract.read([&] { return node.load_heartbeat("job", peer); });
+  };
+  CHECK(load("peer") == Heartbeat{});
+  CHECK(watching->look().heartbeat_us == 0);
+  for (const std::int64_t sent_us : {100, 300}) {
+    contract.write([&] {
+      node.save_heartbeat("job", "peer", {.sent_us = sent_us, .heard_us = 7, .arrived_us = 8});
+    });
+  }
+  contract.write([&] { node.save_heartbeat("job", "other", {.sent_us = 200}); });
+  CHECK(load("peer") == Heartbeat{.sent_us = 300, .heard_us = 7, .arrived_us = 8});
+  CHECK(load("other") == Heartbeat{.sent_us = 200});
+  if constexpr (!std::is_same_v<Engine, Memory>) CHECK(watching->look().heartbeat_us == 300);
+}
+
 TEST_CASE("a lease is one connection's at a time and goes with it") {
   Contract contract(Postgresql::make());
   std::unique_ptr<Node> first = contract.database->open("first");
