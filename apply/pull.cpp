@@ -85,6 +85,15 @@ class SplitStage final : public Stage {
   std::atomic<std::int64_t> deletes_count_ = 0;
 };
 
+/// In a write transaction of the target.
+void note_heartbeat(const PullRequest& request) {
+  const std::string& peer = request.source.name();
+  Heartbeat heartbeat = request.target.load_heartbeat(request.job, peer);
+  heartbeat.heard_us = request.heartbeat_us;
+  heartbeat.arrived_us = request.target.clock_us() - request.target_ahead_us;
+  request.target.save_heartbeat(request.job, peer, heartbeat);
+}
+
 class Pull {
  public:
   explicit Pull(PullRequest& request)
@@ -571,6 +580,10 @@ class Pull {
                             .finished_at_us = target_.clock_us(),
                             .mode = request_.mirror ? "backup" : "two-way",
                             .tables = report_.tables});
+    if (request_.heartbeat_us == 0 || request_.dry_run) return;
+    note_heartbeat(request_);
+    report_.heartbeat_us = request_.heartbeat_us;
+    oldest_us_ = std::min(oldest_us_, request_.heartbeat_us);
   }
 
   /// After the commit: only then the changes can be seen.
@@ -664,5 +677,16 @@ PullCounts PullReport::total() const {
 }
 
 PullReport pull(PullRequest& request) { return Pull(request).run(); }
+
+PullReport carry_heartbeat(const PullRequest& request) {
+  request.target.begin_write();
+  Transaction transaction(request.target, false);
+  note_heartbeat(request);
+  transaction.commit();
+  PullReport report;
+  report.heartbeat_us = report.oldest_change_us = request.heartbeat_us;
+  report.visible_at_us = request.target.clock_us();
+  return report;
+}
 
 }  // namespace tidemark::apply

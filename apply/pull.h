@@ -50,6 +50,9 @@ struct PullRequest {
   /// Both nodes are inside write transactions of the caller, who will roll them back: nothing is
   /// begun or ended here.
   bool dry_run = false;
+  /// A heartbeat of the source that travels with the changes, by the source's clock; 0: none.
+  std::int64_t heartbeat_us = 0;
+  std::int64_t target_ahead_us = 0;  // the target's clock, to that of the source
   compare::Rules rules;
   Progress progress;
 };
@@ -64,10 +67,11 @@ struct PullReport {
   std::vector<Waiting> waiting;  // rows in quarantine (at most kKeptWaiting; counts are whole)
   std::map<std::string, std::int64_t> null_keys;
   bool wrote = false;  // the target's transaction changed something
-  /// By the clocks of those who changed rows, the oldest change that was carried, and by the
-  /// target's clock when it could be seen there; both 0 when none was.
+  /// By the clocks of those who changed rows, the oldest change (or heartbeat) that was carried,
+  /// and by the target's clock when it could be seen there; both 0 when none was.
   std::int64_t oldest_change_us = 0;
   std::int64_t visible_at_us = 0;
+  std::int64_t heartbeat_us = 0;  // as in the request, once it has arrived
   static constexpr std::size_t kKeptConflicts = 1000;
   static constexpr std::size_t kKeptWaiting = 100;
 
@@ -77,5 +81,9 @@ struct PullReport {
 /// On Error both nodes are as before, but for harvested logs. States in the request are up to date
 /// afterwards.
 PullReport pull(PullRequest& request);
+
+/// Lets the heartbeat of the request arrive by itself, where no change travelled. Nothing else is
+/// written.
+PullReport carry_heartbeat(const PullRequest& request);
 
 }  // namespace tidemark::apply

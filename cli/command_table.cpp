@@ -201,9 +201,9 @@ CommandSpec status_command() {
       .summary = "nodes, pending changes, lag, last sessions, open conflicts",
       .description =
           "Shows how every node stands and what waits to be carried between the nodes of each job; "
-          "where a daemon runs, also what it does and the lag that it measured: from the commit of "
-          "a "
-          "change on one node to its commit on the other.",
+          "where a daemon runs, also what it does and the lag that it measured, else what the last "
+          "one measured: from the commit of a change, or of a heartbeat, on one node to its commit "
+          "on the other.",
       .words = {},
       .options = {flag("watch", "show it again every two seconds, until ctrl-C")},
       .examples = {{"tidemark status --json", "the same for a program"},

@@ -66,6 +66,9 @@ max_deletes = "20%"
 #time_zone = "Europe/Berlin"
 #exclude_windows = ["Mon-Fri 08:00-20:00"]
 
+# How often the daemon measures the lag of the job even when nothing changes; "off": never.
+#heartbeat = "10s"
+
 # Settings of some tables; the last section that matches counts.
 #[job.branch1.table."stock_*"]
 #conflict = "manual"

@@ -17,6 +17,7 @@
 #include "cli/time_text.h"
 #include "scheduler/control_socket.h"
 #include "scheduler/key_ranges.h"
+#include "scheduler/lag_history.h"
 
 namespace tidemark::cli {
 namespace {
@@ -311,18 +312,86 @@ Json daemon_json(const Json& daemon) {
       to_time(pair, "last_session_us", "last_session_at");
       to_time(pair, "last_success_us", "last_success_at");
       to_time(pair, "next_try_us", "next_try_at");
+      for (const char* way : {"lag_to_second", "lag_to_first"}) {
+        Json& lag = pair[way];
+        if (lag.is_null()) continue;
+        to_time(lag, "last_at_us", "last_at");
+        to_time(lag, "heartbeat_on_its_way_us", "heartbeat_on_its_way_since");
+        for (Json& hour : lag["hours"]) to_time(hour, "since_us", "since");
+      }
     }
   }
   return shown;
 }
 
-std::string lag_text(const Json& lags) {
+/// A heartbeat that has been on its way for longer than this is told.
+constexpr std::int64_t kLongOnItsWayUs = 2'000'000;
+
+std::string lag_text(const Json& lags, std::int64_t now) {
   if (lags.is_null()) return "";
-  return duration_text(lags["p50_us"]) + " / " + duration_text(lags["p99_us"]);
+  std::string text;
+  if (!lags["p50_us"].is_null()) {
+    text = duration_text(lags["p50_us"]) + " / " + duration_text(lags["p99_us"]);
+  }
+  const Json& since = lags["heartbeat_on_its_way_us"];
+  if (since.is_null() || now - since.get<std::int64_t>() < kLongOnItsWayUs) return text;
+  return text + (text.empty() ? "" : ", ") + "a heartbeat for " +
+         duration_text(now - since.get<std::int64_t>());
+}
+
+/// The longest lag of the last day, either way.
+std::string most_text(const Json& pair, std::int64_t now) {
+  constexpr std::int64_t kDayUs = 24LL * 3600 * 1'000'000;
+  std::optional<std::int64_t> most_us;
+  for (const char* way : {"lag_to_second", "lag_to_first"}) {
+    if (pair[way].is_null()) continue;
+    for (const Json& hour : pair[way]["hours"]) {
+      if (hour["since_us"].get<std::int64_t>() < now - kDayUs) continue;
+      most_us = std::max(most_us.value_or(0), hour["most_us"].get<std::int64_t>());
+    }
+  }
+  return most_us ? duration_text(*most_us) : "";
+}
+
+/// What the daemon that ran last measured, where none runs now.
+Json kept_lags(Context& context) {
+  Json list = Json::array();
+  for (const auto& [key, kept] :
+       scheduler::load_lags(scheduler::lag_file_of(context.config().daemon.state))) {
+    Json lag = scheduler::lag_json(kept.lags, std::nullopt);
+    if (lag.is_null()) continue;
+    list.push_back({{"job", key.job}, {"source", key.source}, {"target", key.target}});
+    list.back().update(lag);
+  }
+  return list;
+}
+
+Json kept_json(const Json& kept) {
+  Json shown = kept;
+  for (Json& lag : shown) {
+    lag.erase("heartbeat_on_its_way_us");
+    lag["last_at"] = time_json(lag["last_at_us"]);
+    lag.erase("last_at_us");
+    for (Json& hour : lag["hours"]) {
+      hour["since"] = time_json(hour["since_us"]);
+      hour.erase("since_us");
+    }
+  }
+  return shown;
+}
+
+std::string kept_text(const Json& kept, std::int64_t now) {
+  std::string text = "no daemon runs\n";
+  if (kept.empty()) return text;
+  TextTable table({{"job"}, {"from"}, {"to"}, {"lag, p50 / p99"}, {"measured last"}});
+  for (const Json& lag : kept) {
+    table.add({lag["job"], lag["source"], lag["target"], lag_text(lag, now),
+               when(lag["last_at_us"], now)});
+  }
+  return text + "\n" + table.render();
 }
 
 std::string daemon_text(const Json& daemon, std::int64_t now) {
-  if (daemon.is_null()) return "no daemon runs\n";
   std::string text = "daemon: process " + std::to_string(daemon["pid"].get<int>()) + ", since " +
                      short_time(daemon["since_us"]) + "\n\n";
   TextTable table({{"job"},
@@ -331,6 +400,7 @@ std::string daemon_text(const Json& daemon, std::int64_t now) {
                    {"state"},
                    {"lag to second, p50 / p99"},
                    {"to first"},
+                   {"most in a day"},
                    {"next"}});
   for (const Json& job : daemon["jobs"]) {
     for (const Json& pair : job["pairs"]) {
@@ -339,7 +409,8 @@ std::string daemon_text(const Json& daemon, std::int64_t now) {
       table.add({job["job"],
                  pair["first"].get<std::string>() + ", " + pair["second"].get<std::string>(),
                  job["schedule"], pair.contains("error") ? "failing" : job["state"],
-                 lag_text(pair["lag_to_second"]), lag_text(pair["lag_to_first"]), next});
+                 lag_text(pair["lag_to_second"], now), lag_text(pair["lag_to_first"], now),
+                 most_text(pair, now), next});
     }
   }
   text += table.render();
@@ -388,13 +459,15 @@ int show_status(Context& context) {
   Json pair_list = Json::array();
   for (const PairStatus& pair : pairs) pair_list.push_back(pair_json(pair));
   const Json daemon = ask_daemon(context);
+  const Json kept = daemon.is_null() ? kept_lags(context) : Json::array();
   const std::int64_t now = now_us();
   context.output().document("status", {{"at", rfc3339(now)},
                                        {"nodes", std::move(node_list)},
                                        {"pairs", std::move(pair_list)},
-                                       {"daemon", daemon_json(daemon)}});
+                                       {"daemon", daemon_json(daemon)},
+                                       {"kept_lags", kept_json(kept)}});
   context.output().text(nodes_text(nodes, now) + "\n" + pairs_text(pairs, now) + "\n" +
-                        daemon_text(daemon, now));
+                        (daemon.is_null() ? kept_text(kept, now) : daemon_text(daemon, now)));
   for (const NodeStatus& node : nodes) {
     if (node.failure && !context.output().json()) {
       print_error(Error(node.failure->code(), "node " + node.name + ": " + node.failure->what(),

@@ -32,16 +32,17 @@ constexpr std::uintmax_t kMaxFileBytes = 4 << 20;
 const std::vector<std::string> kTopKeys = {"alert",     "conflict_retention", "daemon",
                                            "job",       "lock_timeout",       "node",
                                            "time_zone", "tombstone_retention"};
-const std::vector<std::string> kDaemonKeys = {"connect_timeout", "log_file", "log_format",
-                                              "log_level",       "metrics",  "parallel",
-                                              "silence_timeout", "socket",   "state"};
+const std::vector<std::string> kDaemonKeys = {
+    "connect_timeout", "heartbeat", "log_file",        "log_format", "log_level",
+    "metrics",         "parallel",  "silence_timeout", "socket",     "state"};
 const std::vector<std::string> kAlertKeys = {"conflicts", "exec", "no_success_for", "quarantine"};
 const std::vector<std::string> kLogLevels = {"debug", "info", "warning", "error"};
 const std::vector<std::string> kLogFormats = {"text", "json"};
 const std::vector<std::string> kNodeKeys = {"names", "owner", "url"};
 const std::vector<std::string> kJobKeys = {
-    "alert", "conflict", "exclude",  "exclude_windows", "max_clock_skew", "max_deletes",
-    "mode",  "nodes",    "schedule", "table",           "tables",         "time_zone"};
+    "alert",          "conflict",    "exclude",  "exclude_windows", "heartbeat",
+    "max_clock_skew", "max_deletes", "mode",     "nodes",           "schedule",
+    "table",          "tables",      "time_zone"};
 const std::vector<std::string> kTableKeys = {"conflict", "fire_triggers", "keys", "range_size"};
 const std::vector<std::string> kKeys = {"ranges", "plain"};
 const std::vector<std::string> kModes = {"two-way", "backup"};
@@ -211,6 +212,7 @@ class Reader {
       }
     }
     name_daemon_files();
+    spread_heartbeats();
     mistakes_.throw_first();
     const auto by_line = [](const auto& a, const auto& b) { return a.line < b.line; };
     std::sort(config_.nodes.begin(), config_.nodes.end(), by_line);
@@ -439,6 +441,8 @@ class Reader {
         if (const auto skew = read_duration(value, "max_clock_skew")) job.max_clock_skew = *skew;
       } else if (word == "alert") {
         job.alert = read_alert(value, section + " alert");
+      } else if (word == "heartbeat") {
+        heartbeats_[job.name] = read_heartbeat(value);
       } else if (word == "table") {
         read_table_settings(value, job);
       } else {
@@ -492,6 +496,8 @@ class Reader {
                           "write for instance silence_timeout = \"5m\"");
           }
         }
+      } else if (word == "heartbeat") {
+        heartbeat_ = read_heartbeat(value);
       } else if (word == "metrics") {
         read_metrics(value);
       } else if (word == "log_level") {
@@ -503,6 +509,24 @@ class Reader {
       } else {
         unknown_key(key, kDaemonKeys, "in [daemon]");
       }
+    }
+  }
+
+  /// Nothing for "off", and where it is wrong.
+  std::optional<std::chrono::microseconds> read_heartbeat(const toml::node& value) {
+    if (value.value_exact<std::string>() == "off") return std::nullopt;
+    const auto interval = read_duration(value, "heartbeat");
+    if (interval && *interval < std::chrono::seconds(1)) {
+      mistakes_.add(line_of(value), "heartbeat is shorter than a second",
+                    "write for instance heartbeat = \"10s\", or \"off\"");
+    }
+    return interval;
+  }
+
+  void spread_heartbeats() {
+    for (JobConfig& job : config_.jobs) {
+      const auto own = heartbeats_.find(job.name);
+      job.heartbeat = own == heartbeats_.end() ? heartbeat_ : own->second;
     }
   }
 
@@ -971,9 +995,11 @@ class Reader {
   Config& config_;
   Mistakes mistakes_;
   std::map<std::string, int> nodes_lines_;
-  std::map<std::string, int> range_lines_;       // of keys = "ranges", by job
-  std::optional<TimeZone> zone_;                 // of the whole file
-  std::map<std::string, TimeZone> zones_;        // of jobs
+  std::map<std::string, int> range_lines_;              // of keys = "ranges", by job
+  std::optional<TimeZone> zone_;                        // of the whole file
+  std::map<std::string, TimeZone> zones_;               // of jobs
+  std::optional<std::chrono::microseconds> heartbeat_;  // of jobs that say nothing
+  std::map<std::string, std::optional<std::chrono::microseconds>> heartbeats_;  // of the others
   std::map<std::string, int> local_time_lines_;  // of the jobs that need a zone
 };
 

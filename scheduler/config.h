@@ -50,6 +50,9 @@ struct JobConfig {
   apply::DeleteLimit max_deletes{.rows = std::nullopt, .share = 0.2};
   std::chrono::microseconds max_clock_skew = std::chrono::seconds(5);
   std::optional<AlertConfig> alert;
+  /// How often each node sends a heartbeat; nothing: never. Of a job that says nothing, the
+  /// daemon's.
+  std::optional<std::chrono::microseconds> heartbeat;
   int line = 0;
 
   /// Listed by its own name, not by a glob.

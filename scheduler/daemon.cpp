@@ -11,7 +11,6 @@
 #include <array>
 #include <cstring>
 #include <ctime>
-#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -32,6 +31,8 @@
 #include "scheduler/daemon_files.h"
 #include "scheduler/daemon_log.h"
 #include "scheduler/daemon_metrics.h"
+#include "scheduler/heartbeats.h"
+#include "scheduler/lag_history.h"
 #include "scheduler/mailbox.h"
 #include "scheduler/metrics_server.h"
 #include "scheduler/node_pool.h"
@@ -43,7 +44,7 @@
 namespace tidemark::scheduler {
 namespace {
 
-using Event = std::variant<WatchEvent, SessionEnded>;
+using Event = std::variant<WatchEvent, SessionEnded, HeartbeatsSent>;
 
 /// Alerts, silent sessions and unused connections are looked after this often.
 constexpr std::int64_t kTickUs = 1'000'000;
@@ -53,7 +54,8 @@ constexpr std::int64_t kStopUs = 600'000;
 constexpr std::int64_t kEndUs = 900'000;
 /// A new configuration waits so long for sessions to end by themselves.
 constexpr std::int64_t kReloadPatienceUs = 5'000'000;
-constexpr std::size_t kKeptLags = 1000;
+/// Lags that were measured are written down this often.
+constexpr std::int64_t kSaveLagsUs = 60'000'000;
 
 Moment now_is() {
   using std::chrono::duration_cast;
@@ -113,7 +115,6 @@ struct PairRecord {
   std::int64_t next_try_us = 0;
   std::string told;  // problems and warnings that are in the log already
   std::int64_t waiting = 0;
-  std::deque<std::int64_t> lags_to_second, lags_to_first;  // the newest last
 };
 
 /// All that belongs to one reading of the configuration. Watchers and sessions end first.
@@ -123,9 +124,12 @@ struct Works {
         pool(config,
              {.connect_timeout = config.daemon.connect_timeout, .kept = config.daemon.parallel}),
         planner(jobs_of(config), exclusive(config), {.parallel = config.daemon.parallel}, now_is()),
+        heartbeats(planner, now_is().steady_us),
         records(planner.pairs().size()),
-        workers(config, pool, nullptr,
-                [&mailbox](SessionEnded ended) { mailbox.put(std::move(ended)); }),
+        workers(
+            config, pool, nullptr,
+            [&mailbox](SessionEnded ended) { mailbox.put(std::move(ended)); },
+            [&mailbox](HeartbeatsSent sent) { mailbox.put(std::move(sent)); }),
         watcher(config, watch_plan(config),
                 [&mailbox](WatchEvent event) { mailbox.put(std::move(event)); }) {
     for (std::size_t job = 0; job < planner.jobs().size(); ++job) {
@@ -170,9 +174,28 @@ struct Works {
     return index;
   }
 
+  LagKey lag_key(Direction direction) const {
+    const Planner::Pair& pair = planner.pairs()[direction.pair];
+    return {.job = config.jobs[pair.job].name,
+            .source = direction.to_second ? pair.first : pair.second,
+            .target = direction.to_second ? pair.second : pair.first};
+  }
+
+  /// Those in which changes are carried.
+  std::vector<Direction> directions() const {
+    std::vector<Direction> all;
+    for (Planner::PairId id = 0; id < planner.pairs().size(); ++id) {
+      all.push_back({.pair = id, .to_second = true});
+      if (config.jobs[planner.pairs()[id].job].mode == Mode::backup) continue;
+      all.push_back({.pair = id, .to_second = false});
+    }
+    return all;
+  }
+
   const Config config;
   NodePool pool;
   Planner planner;
+  Heartbeats heartbeats;
   std::vector<PairRecord> records;
   std::map<std::string, std::string> unwatched;  // node -> why
   SessionWorkers workers;
@@ -190,6 +213,8 @@ class Daemon {
     state_ = load_daemon_state(settings_.state);
     save_daemon_state(settings_.state, state_);  // where nothing can be kept nothing begins
     alerts_ = AlertBook(state_.alerts);
+    lags_ = load_lags(lag_file_of(settings_.state));
+    saved_lags_us_ = began_.steady_us;
     if (!settings_.metrics_address.empty()) {
       metrics_server_ = std::make_unique<MetricsServer>(
           settings_.metrics_address, settings_.metrics_port, [this] { return metrics_.text(); });
@@ -213,6 +238,7 @@ class Daemon {
     log_->info("daemon of {} ended", options_.config_file.string());
     log_->flush();
     save_state();
+    keep_lags();
     return 0;
   }
 
@@ -325,6 +351,7 @@ class Daemon {
         next.metrics_port != settings_.metrics_port) {
       log_->warn("socket, state and metrics stay as they are until the daemon is started anew");
     }
+    note_heartbeats();
     works_.reset();
     // What the old watchers and sessions told last is about pairs that are no more.
     mailbox_.take();
@@ -350,6 +377,71 @@ class Daemon {
       works_->planner.pause(static_cast<std::size_t>(found - names.begin()), true);
     }
     for (const auto& [client, jobs] : held_) hold_again(jobs);
+    const auto known = std::move(lags_);
+    lags_.clear();
+    for (const Direction direction : works_->directions()) {
+      const LagKey key = works_->lag_key(direction);
+      const auto found = known.find(key);
+      if (found == known.end()) continue;
+      lags_.emplace(key, found->second);
+      if (found->second.heartbeat_us == 0) continue;
+      works_->heartbeats.remember(direction, found->second.heartbeat_us, now_is().steady_us);
+    }
+  }
+
+  // --- Lags and heartbeats
+  /// Those that are on their way are part of what is kept.
+  void note_heartbeats() {
+    for (const Direction direction : works_->directions()) {
+      const std::int64_t sent_us = works_->heartbeats.on_its_way_us(direction).value_or(0);
+      const auto found = lags_.find(works_->lag_key(direction));
+      if (found != lags_.end()) {
+        found->second.heartbeat_us = sent_us;
+      } else if (sent_us != 0) {
+        lags_[works_->lag_key(direction)].heartbeat_us = sent_us;
+      }
+    }
+  }
+
+  void keep_lags() {
+    note_heartbeats();
+    saved_lags_us_ = now_is().steady_us;
+    if (lags_ == saved_lags_) return;
+    const std::filesystem::path file = lag_file_of(settings_.state);
+    if (save_lags(file, lags_)) {
+      saved_lags_ = lags_;
+    } else {
+      log_->warn("the lags that were measured cannot be written to {}", file.string());
+    }
+  }
+
+  void send_heartbeats(const Moment& now) {
+    const auto runs = [this](std::size_t job) {
+      return works_->planner.leased(job) && !works_->planner.paused(job);
+    };
+    for (auto& [node, beats] : works_->heartbeats.due(now.steady_us, runs)) {
+      works_->workers.send(node, std::move(beats));
+    }
+    works_->workers.cut_senders(works_->config.daemon.silence_timeout);
+  }
+
+  void happened(const HeartbeatsSent& sent) {
+    if (sent.error) {
+      log_->debug("node {}: a heartbeat was not sent: {}", sent.node, sent.error->what());
+    }
+    works_->heartbeats.sent(sent.beats, sent.sent_us, now_is().steady_us);
+    carry_heartbeats();
+  }
+
+  void carry_heartbeats() {
+    for (const Planner::PairId pair : works_->heartbeats.to_carry()) works_->planner.want(pair);
+  }
+
+  /// What a session measured in one direction.
+  void note_lag(Direction direction, const std::optional<std::int64_t>& lag_us,
+                std::int64_t heard_us, std::int64_t took_us, const Moment& now) {
+    if (lag_us) lags_[works_->lag_key(direction)].lags.measured(*lag_us, now.day_us);
+    works_->heartbeats.met(direction, heard_us, now.steady_us - took_us);
   }
 
   /// A daemon that begins takes all for well, but for what an earlier one reported.
@@ -373,7 +465,11 @@ class Daemon {
     std::visit([this](const auto& what) { noticed(what); }, event);
   }
 
-  void noticed(const NodeLooked& looked) { works_->planner.looked(looked.node, looked.pulse); }
+  void noticed(const NodeLooked& looked) {
+    works_->planner.looked(looked.node, looked.pulse);
+    works_->heartbeats.seen(looked.node, looked.pulse.heartbeat_us);
+    carry_heartbeats();
+  }
 
   void noticed(const NodeFailed& failed) {
     if (failed.error) {
@@ -479,19 +575,17 @@ class Daemon {
                       now.day_us);
     record.last_success_us = now.day_us;
     record.waiting = ended.waiting;
-    if (const auto lag_us = report.lag_to_second_us()) keep(record.lags_to_second, *lag_us);
-    if (const auto lag_us = report.lag_to_first_us()) keep(record.lags_to_first, *lag_us);
+    note_lag({.pair = ended.pair, .to_second = true}, report.lag_to_second_us(),
+             report.second_heard_us, ended.took_us, now);
+    note_lag({.pair = ended.pair, .to_second = false}, report.lag_to_first_us(),
+             report.first_heard_us, ended.took_us, now);
+    carry_heartbeats();
     if (!record.last_error.empty()) {
       record.last_error.clear();
       record.last_hint.clear();
       log_->info("job {}: {} and {}: sessions succeed again", report.job, pair.first, pair.second);
     }
     log_session(report, record, ended.took_us);
-  }
-
-  static void keep(std::deque<std::int64_t>& lags, std::int64_t lag_us) {
-    lags.push_back(lag_us);
-    if (lags.size() > kKeptLags) lags.pop_front();
   }
 
   /// One line for a session that moved something, none for the others.
@@ -557,6 +651,8 @@ class Daemon {
                   std::chrono::duration_cast<std::chrono::seconds>(silent).count());
       works_->workers.cut(life.pair);
     }
+    if (!stopping() && !reloading_) send_heartbeats(now);
+    if (now.steady_us - saved_lags_us_ >= kSaveLagsUs) keep_lags();
     judge_alerts(now);
     runner_.reap();
     set_gauges();
@@ -719,17 +815,11 @@ class Daemon {
     }
   }
 
-  static ControlJson lags_json(const std::deque<std::int64_t>& lags) {
-    if (lags.empty()) return nullptr;
-    std::vector<std::int64_t> sorted(lags.begin(), lags.end());
-    std::sort(sorted.begin(), sorted.end());
-    const auto at = [&sorted](double share) {
-      return sorted[static_cast<std::size_t>(share * static_cast<double>(sorted.size() - 1))];
-    };
-    return {{"last_us", lags.back()},
-            {"p50_us", at(0.5)},
-            {"p99_us", at(0.99)},
-            {"measured", sorted.size()}};
+  ControlJson lags_json(Direction direction) const {
+    const auto found = lags_.find(works_->lag_key(direction));
+    const LagHistory none;
+    const LagHistory& lags = found == lags_.end() ? none : found->second.lags;
+    return lag_json(lags, works_->heartbeats.on_its_way_us(direction));
   }
 
   std::string job_state(std::size_t job) const {
@@ -761,8 +851,8 @@ class Daemon {
                             {"second", pair.second},
                             {"last_session_us", record.last_session_us},
                             {"last_success_us", record.last_success_us},
-                            {"lag_to_second", lags_json(record.lags_to_second)},
-                            {"lag_to_first", lags_json(record.lags_to_first)}};
+                            {"lag_to_second", lags_json({.pair = id, .to_second = true})},
+                            {"lag_to_first", lags_json({.pair = id, .to_second = false})}};
         if (!record.last_error.empty()) {
           json["error"] = record.last_error;
           json["hint"] = record.last_hint;
@@ -799,6 +889,9 @@ class Daemon {
   DaemonMetrics metrics_;
   std::unique_ptr<MetricsServer> metrics_server_;
   std::unique_ptr<ControlServer> control_;
+  std::map<LagKey, KeptLags> lags_;        // of the jobs that there are
+  std::map<LagKey, KeptLags> saved_lags_;  // as they are in the file
+  std::int64_t saved_lags_us_ = 0;         // steady
   Mailbox<Event> mailbox_;
   std::shared_ptr<Works> works_;
 

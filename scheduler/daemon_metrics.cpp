@@ -30,6 +30,8 @@ void DaemonMetrics::session_done(const SessionReport& report, std::int64_t took_
   };
   observe(counts.to_second.lags, report.lag_to_second_us());
   observe(counts.to_first.lags, report.lag_to_first_us());
+  if (report.second_heard_us != 0) counts.to_second.heard_us = report.second_heard_us;
+  if (report.first_heard_us != 0) counts.to_first.heard_us = report.first_heard_us;
 }
 
 void DaemonMetrics::session_failed(const std::string& job, const std::string& first,
@@ -77,7 +79,10 @@ std::string DaemonMetrics::text() const {
              "Rows that wait in quarantine on the two nodes, as of the last session");
   MetricFamily* lag = family("tidemark_lag_seconds", MetricType::histogram,
                              "From the commit on the source to the commit on the target, of the "
-                             "oldest change that a session carried");
+                             "oldest change or heartbeat that a session carried");
+  MetricFamily* heartbeat =
+      family("tidemark_heartbeat_timestamp_seconds", MetricType::gauge,
+             "When the last heartbeat that has reached the target was sent by the source");
   MetricFamily* success = family("tidemark_last_success_timestamp_seconds", MetricType::gauge,
                                  "When a session of the pair last succeeded");
   for (const auto& [key, counts] : pairs_) {
@@ -100,6 +105,9 @@ std::string DaemonMetrics::text() const {
                              {"target", to_second ? key.second : key.first}};
       changes->add(static_cast<double>(direction.changes), labels);
       if (direction.lags.count() > 0) lag->add(direction.lags, labels);
+      if (direction.heard_us) {
+        heartbeat->add(static_cast<double>(*direction.heard_us) * kMicro, labels);
+      }
     }
   }
   MetricFamily* paused =

@@ -47,6 +47,7 @@ class DaemonMetrics {
     struct Direction {
       std::int64_t changes = 0;
       Histogram lags{kBounds};
+      std::optional<std::int64_t> heard_us;  // the last heartbeat that arrived
     };
     Direction to_first, to_second;
   };

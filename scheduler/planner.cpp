@@ -109,6 +109,10 @@ void Planner::gave_up(PairId id, Moment now) {
   pair_states_[id].not_before_us = now.steady_us;
 }
 
+void Planner::want(PairId id) {
+  if (!pair_states_[id].running) pair_states_[id].wanted = true;
+}
+
 void Planner::lease(std::size_t job, bool leased) {
   JobState& state = states_[job];
   if (leased && !state.leased) {

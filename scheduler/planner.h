@@ -96,6 +96,8 @@ class Planner {
   void is_back(const std::string& node);
   /// A session that was given up for a reason that is nobody's fault; the pair is wanted again.
   void gave_up(PairId pair, Moment now);
+  /// The pair is to meet although no change was seen.
+  void want(PairId pair);
 
   /// Paused jobs, held jobs (somebody works on one by hand) and jobs without a lease begin nothing.
   void pause(std::size_t job, bool paused) { states_[job].paused = paused; }

@@ -250,12 +250,16 @@ class Session {
     choose_tables();
     load_states();
     check_restored();
-    if (is_idle()) return finished();
+    if (is_idle()) {
+      carry_heartbeats();
+      return finished();
+    }
     find_empty_tables();
     if (options_.dry_run) {
       rehearse();
     } else {
       exchange();
+      carry_heartbeats();
       make_alike();
       run_on_both(
           first_, second_,
@@ -429,10 +433,11 @@ class Session {
     bool has_waiting = false;    // rows in quarantine
     std::vector<Knowledge> met;  // what it noted of the other when they met last, table by table
     std::map<std::int64_t, PeerMeeting> meetings;  // the rest of it, by the number of the table
+    Heartbeat heartbeat;
   };
 
-  static Standing load_states_of(Node& node, std::vector<CapturedTable>& tables,
-                                 const NodeId& other) {
+  Standing load_states_of(Node& node, std::vector<CapturedTable>& tables, const NodeId& other,
+                          const std::string& other_name) const {
     Standing standing;
     std::vector<ActiveTable> active;
     for (const CapturedTable& captured : tables) active.push_back(captured.table);
@@ -445,6 +450,7 @@ class Session {
       }
       standing.has_waiting = node.count_quarantined() > 0;
       standing.meetings = node.load_meetings(other);
+      if (job_.heartbeat) standing.heartbeat = node.load_heartbeat(job_.name, other_name);
     });
     return standing;
   }
@@ -452,9 +458,13 @@ class Session {
   void load_states() {
     run_on_both(
         first_, second_,
-        [this] { first_stands_ = load_states_of(first_, first_tables_, second_identity_.node_id); },
         [this] {
-          second_stands_ = load_states_of(second_, second_tables_, first_identity_.node_id);
+          first_stands_ =
+              load_states_of(first_, first_tables_, second_identity_.node_id, second_.name());
+        },
+        [this] {
+          second_stands_ =
+              load_states_of(second_, second_tables_, first_identity_.node_id, first_.name());
         });
   }
 
@@ -638,24 +648,55 @@ class Session {
     const bool to_second = &target == &second_;
     std::vector<bool> moves(source_tables.size(), false);
     for (const std::size_t index : indexes) moves[index] = true;
-    apply::PullRequest request{
-        .source = source,
-        .target = target,
-        .source_tables = source_tables,
-        .target_tables = target_tables,
-        .options = table_options_,
-        .moves = std::move(moves),
-        .source_id = to_second ? first_identity_.node_id : second_identity_.node_id,
-        .target_id = to_second ? second_identity_.node_id : first_identity_.node_id,
-        .source_is_first = to_second,
-        .mirror = job_.mode == Mode::backup,
-        .max_deletes = options_.ignore_delete_limit ? apply::DeleteLimit{} : job_.max_deletes,
-        .session_id = report_.session_id,
-        .job = job_.name,
-        .dry_run = options_.dry_run,
-        .rules = options_.rules,
-        .progress = options_.progress};
+    apply::PullRequest request =
+        request_of(source, target, source_tables, target_tables, to_second);
+    request.moves = std::move(moves);
+    if (sum.heartbeat_us != 0) request.heartbeat_us = 0;  // it travelled with the first pull
     add(sum, apply::pull(request));
+  }
+
+  apply::PullRequest request_of(Node& source, Node& target,
+                                std::vector<CapturedTable>& source_tables,
+                                std::vector<CapturedTable>& target_tables, bool to_second) {
+    return {.source = source,
+            .target = target,
+            .source_tables = source_tables,
+            .target_tables = target_tables,
+            .options = table_options_,
+            .moves = {},
+            .source_id = to_second ? first_identity_.node_id : second_identity_.node_id,
+            .target_id = to_second ? second_identity_.node_id : first_identity_.node_id,
+            .source_is_first = to_second,
+            .mirror = job_.mode == Mode::backup,
+            .max_deletes = options_.ignore_delete_limit ? apply::DeleteLimit{} : job_.max_deletes,
+            .session_id = report_.session_id,
+            .job = job_.name,
+            .dry_run = options_.dry_run,
+            .heartbeat_us = to_second ? heartbeat(first_stands_, second_stands_)
+                                      : heartbeat(second_stands_, first_stands_),
+            .target_ahead_us = to_second ? report_.skew_us : -report_.skew_us,
+            .rules = options_.rules,
+            .progress = options_.progress};
+  }
+
+  /// What the source has sent and the target has not heard; 0 if nothing. A clock that was set back
+  /// makes the newer one the smaller.
+  static std::int64_t heartbeat(const Standing& source, const Standing& target) {
+    return source.heartbeat.sent_us == target.heartbeat.heard_us ? 0 : source.heartbeat.sent_us;
+  }
+
+  /// Those that did not travel with changes.
+  void carry_heartbeats() {
+    if (options_.dry_run) return;
+    report_.second_heard_us = first_stands_.heartbeat.sent_us;
+    const auto carry = [this](apply::PullReport& sum, const apply::PullRequest& request) {
+      if (request.heartbeat_us == 0 || sum.heartbeat_us != 0) return;
+      add(sum, apply::carry_heartbeat(request));
+    };
+    carry(report_.to_second, request_of(first_, second_, first_tables_, second_tables_, true));
+    if (job_.mode == Mode::backup) return;
+    report_.first_heard_us = second_stands_.heartbeat.sent_us;
+    carry(report_.to_first, request_of(second_, first_, second_tables_, first_tables_, false));
   }
 
   static void add(apply::PullReport& sum, apply::PullReport part) {
@@ -664,6 +705,7 @@ class Session {
     std::move(part.conflicts.begin(), part.conflicts.end(), std::back_inserter(sum.conflicts));
     std::move(part.waiting.begin(), part.waiting.end(), std::back_inserter(sum.waiting));
     sum.wrote |= part.wrote;
+    if (part.heartbeat_us != 0) sum.heartbeat_us = part.heartbeat_us;
     if (part.visible_at_us == 0) return;
     if (sum.visible_at_us == 0) sum.oldest_change_us = part.oldest_change_us;
     sum.oldest_change_us = std::min(sum.oldest_change_us, part.oldest_change_us);

@@ -73,8 +73,13 @@ struct SessionReport {
   std::map<std::string, std::uint64_t> first_knows;
   std::map<std::string, std::uint64_t> second_knows;
 
-  /// How long the oldest change that was carried to the second (first) node took from its commit
-  /// there to its commit here, corrected by the skew of the two clocks; nothing if none was.
+  /// The last heartbeat of the other node that each has heard by now, by that one's clock; 0: none.
+  std::int64_t second_heard_us = 0;
+  std::int64_t first_heard_us = 0;
+
+  /// How long the oldest change (or heartbeat) that was carried to the second (first) node took
+  /// from its commit there to its commit here, corrected by the skew of the two clocks; nothing if
+  /// none was.
   std::optional<std::int64_t> lag_to_second_us() const;
   std::optional<std::int64_t> lag_to_first_us() const;
   bool quarantined() const;  // rows wait that cannot be held or addressed

@@ -6,9 +6,29 @@
 
 namespace tidemark::scheduler {
 
+/// Lets others cut a task off from its nodes; forgets the nodes before they are closed.
+struct SessionWorkers::Shown {
+  Task& task;
+  Shown(Task& shown, Node* first, Node* second) : task(shown) {
+    const std::lock_guard guard(task.nodes_mutex);
+    task.first_node = first;
+    task.second_node = second;
+  }
+  ~Shown() {
+    const std::lock_guard guard(task.nodes_mutex);
+    task.first_node = task.second_node = nullptr;
+  }
+  Shown(const Shown&) = delete;
+  Shown& operator=(const Shown&) = delete;
+};
+
 SessionWorkers::SessionWorkers(const Config& config, NodePool& pool,
-                               std::shared_ptr<spdlog::logger> log, Ended ended)
-    : config_(config), pool_(pool), log_(std::move(log)), ended_(std::move(ended)) {}
+                               std::shared_ptr<spdlog::logger> log, Ended ended, Sent sent)
+    : config_(config),
+      pool_(pool),
+      log_(std::move(log)),
+      ended_(std::move(ended)),
+      sent_(std::move(sent)) {}
 
 SessionWorkers::~SessionWorkers() {
   stop_all();
@@ -28,6 +48,17 @@ void SessionWorkers::begin(Planner::PairId pair, const JobConfig& job, const std
   task->job = &job;
   task->first = first;
   task->second = second;
+  start(std::move(task));
+}
+
+void SessionWorkers::send(const std::string& node, std::vector<Heartbeats::Beat> beats) {
+  auto task = std::make_shared<Task>();
+  task->first = node;
+  task->beats = std::move(beats);
+  start(std::move(task));
+}
+
+void SessionWorkers::start(std::shared_ptr<Task> task) {
   task->seen = Clock::now().time_since_epoch().count();
   const std::lock_guard guard(mutex_);
   waiting_.push_back(std::move(task));
@@ -48,7 +79,11 @@ void SessionWorkers::work() {
     const auto task = running_.insert(running_.end(), std::move(waiting_.front()));
     waiting_.pop_front();
     lock.unlock();
-    run(**task);
+    if ((*task)->beats.empty()) {
+      run(**task);
+    } else {
+      send(**task);
+    }
     lock.lock();
     running_.erase(task);
   }
@@ -79,6 +114,43 @@ void SessionWorkers::run(Task& task) {
   ended_(std::move(ended));
 }
 
+void SessionWorkers::send(Task& task) {
+  HeartbeatsSent sent{.node = task.first, .beats = task.beats};
+  try {
+    sent.sent_us = write_heartbeats(task);
+  } catch (const Error& error) {
+    sent.error = error;
+  } catch (const std::exception& error) {
+    sent.error = Error(ExitCode::failed, error.what(), "");
+  }
+  sent_(std::move(sent));
+}
+
+std::int64_t SessionWorkers::write_heartbeats(Task& task) {
+  NodePool::Lent lent = pool_.take(task.first, false);
+  std::int64_t sent_us = 0;
+  {
+    const Shown shown(task, lent.node.get(), nullptr);
+    if (task.stops) throw Error(ExitCode::interrupted, "stopped", "");
+    Node& node = *lent.node;
+    node.begin_write();
+    try {
+      for (const Heartbeats::Beat& beat : task.beats) {
+        Heartbeat heartbeat = node.load_heartbeat(beat.job, beat.peer);
+        if (sent_us == 0) sent_us = node.clock_us();
+        heartbeat.sent_us = sent_us;
+        node.save_heartbeat(beat.job, beat.peer, heartbeat);
+      }
+      node.commit();
+    } catch (...) {
+      node.rollback();
+      throw;
+    }
+  }
+  pool_.give_back(task.first, std::move(lent));
+  return sent_us;
+}
+
 SessionReport SessionWorkers::meet(Task& task, bool fresh, std::int64_t& waiting, bool& aged) {
   const auto check = [&task] {
     task.seen = Clock::now().time_since_epoch().count();
@@ -91,24 +163,9 @@ SessionReport SessionWorkers::meet(Task& task, bool fresh, std::int64_t& waiting
   check();
   NodePool::Lent second = pool_.take(task.second, fresh);
   aged = !first.fresh || !second.fresh;
-  // Forgets the nodes before they are closed.
-  struct Shown {
-    Task& task;
-    Shown(Task& shown, Node& a, Node& b) : task(shown) {
-      const std::lock_guard guard(task.nodes_mutex);
-      task.first_node = &a;
-      task.second_node = &b;
-    }
-    ~Shown() {
-      const std::lock_guard guard(task.nodes_mutex);
-      task.first_node = task.second_node = nullptr;
-    }
-    Shown(const Shown&) = delete;
-    Shown& operator=(const Shown&) = delete;
-  };
   SessionReport report;
   {
-    const Shown shown(task, *first.node, *second.node);
+    const Shown shown(task, first.node.get(), second.node.get());
     check();
     const SessionOptions options{.conflict_retention = config_.conflict_retention,
                                  .rules = {},
@@ -129,7 +186,7 @@ void SessionWorkers::stop(Planner::PairId pair) {
   const std::lock_guard guard(mutex_);
   for (const auto* tasks : {&waiting_, &running_}) {
     for (const auto& task : *tasks) {
-      if (task->pair == pair) task->stops = true;
+      if (task->pair == pair && task->beats.empty()) task->stops = true;
     }
   }
 }
@@ -151,7 +208,7 @@ void SessionWorkers::cut(Task& task) {
 void SessionWorkers::cut(Planner::PairId pair) {
   const std::lock_guard guard(mutex_);
   for (const auto& task : running_) {
-    if (task->pair == pair) cut(*task);
+    if (task->pair == pair && task->beats.empty()) cut(*task);
   }
 }
 
@@ -160,10 +217,20 @@ void SessionWorkers::cut_all() {
   for (const auto& task : running_) cut(*task);
 }
 
+void SessionWorkers::cut_senders(Clock::duration patience) {
+  const std::lock_guard guard(mutex_);
+  for (const auto& task : running_) {
+    if (task->beats.empty()) continue;
+    const Clock::time_point began{Clock::duration(task->seen.load())};
+    if (Clock::now() - began > patience) cut(*task);
+  }
+}
+
 std::vector<SessionWorkers::Life> SessionWorkers::lives() const {
   const std::lock_guard guard(mutex_);
   std::vector<Life> result;
   for (const auto& task : running_) {
+    if (!task->beats.empty()) continue;
     result.push_back(
         {.pair = task->pair, .seen = Clock::time_point(Clock::duration(task->seen.load()))});
   }

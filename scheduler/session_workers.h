@@ -18,6 +18,7 @@
 
 #include "engines/engine.h"
 #include "model/error.h"
+#include "scheduler/heartbeats.h"
 #include "scheduler/node_pool.h"
 #include "scheduler/planner.h"
 #include "scheduler/session.h"
@@ -32,26 +33,38 @@ struct SessionEnded {
   std::int64_t took_us = 0;
 };
 
+struct HeartbeatsSent {
+  std::string node;
+  std::vector<Heartbeats::Beat> beats;
+  std::optional<std::int64_t> sent_us;  // by the node's clock; nothing on an error
+  std::optional<Error> error;
+};
+
 class SessionWorkers {
  public:
   using Clock = std::chrono::steady_clock;
   using Ended = std::function<void(SessionEnded)>;
+  using Sent = std::function<void(HeartbeatsSent)>;
 
   /// All references must outlive this.
   SessionWorkers(const Config& config, NodePool& pool, std::shared_ptr<spdlog::logger> log,
-                 Ended ended);
+                 Ended ended, Sent sent);
   ~SessionWorkers();
   SessionWorkers(const SessionWorkers&) = delete;
   SessionWorkers& operator=(const SessionWorkers&) = delete;
 
   void begin(Planner::PairId pair, const JobConfig& job, const std::string& first,
              const std::string& second);
+  /// Writes heartbeats of one node, in a transaction of their own as an application would.
+  void send(const std::string& node, std::vector<Heartbeats::Beat> beats);
   /// At the next safe point; SessionEnded has an Error interrupted then.
   void stop(Planner::PairId pair);
   void stop_all();
   /// Cuts the session off from its nodes.
   void cut(Planner::PairId pair);
   void cut_all();
+  /// Heartbeats that take longer than this to be written are given up.
+  void cut_senders(Clock::duration patience);
   /// Since when a session gave no sign of life.
   struct Life {
     Planner::PairId pair = 0;
@@ -65,6 +78,7 @@ class SessionWorkers {
     Planner::PairId pair = 0;
     const JobConfig* job = nullptr;
     std::string first, second;
+    std::vector<Heartbeats::Beat> beats;  // to send by the first node; then it is no session
     std::atomic<bool> stops{false};
     std::atomic<Clock::rep> seen{0};
     std::mutex nodes_mutex;  // guards both: whoever cuts must find them alive
@@ -72,8 +86,13 @@ class SessionWorkers {
     Node* second_node = nullptr;
   };
 
+  struct Shown;
+
   void work();
+  void start(std::shared_ptr<Task> task);
   void run(Task& task);
+  void send(Task& task);
+  std::int64_t write_heartbeats(Task& task);
   SessionReport meet(Task& task, bool fresh, std::int64_t& waiting, bool& aged);
   static void cut(Task& task);
 
@@ -81,6 +100,7 @@ class SessionWorkers {
   NodePool& pool_;
   const std::shared_ptr<spdlog::logger> log_;
   const Ended ended_;
+  const Sent sent_;
   mutable std::mutex mutex_;
   std::condition_variable wakes_;
   bool ends_ = false;

@@ -120,6 +120,29 @@ def test_a_server_that_hangs_touches_no_other_job(lab):
             arrives(a, 2, 60)
 
 
+@test
+def test_heartbeats_need_no_more_than_the_printed_grants(lab):
+    lab.settings["daemon"] = {"heartbeat": "1s"}
+    a, b = [PgNode(lab, name, T, role="tm_session", owner="tm_owner") for name in "ab"]
+    c = lab.node("c", T, wal=True)
+    lab.job("ab", [a, b, c], schedule="continuous")
+    lab.job("off", [a, c], schedule="continuous", heartbeat="off")
+    lab.activate()
+    with Daemon(lab) as daemon:
+        def measured():
+            return all(pair[way] and pair[way]["measured"] >= 2 for pair in daemon.job("ab")["pairs"]
+                       for way in ("lag_to_second", "lag_to_first"))
+
+        wait_for(measured, lambda: daemon.log() + str(daemon.job("ab")))
+        for way in ("lag_to_second", "lag_to_first"):
+            require_equal(daemon.job("off")["pairs"][0][way], None, "lags of a job whose heartbeat is off")
+        require("a heartbeat was" not in daemon.log(), daemon.log())
+        sessions = int(a.value("SELECT count(*) FROM tidemark.session"))
+        time.sleep(3)
+        require_equal(int(a.value("SELECT count(*) FROM tidemark.session")), sessions, "sessions recorded")
+        require_equal(int(a.value("SELECT count(*) FROM tidemark.heartbeat")), 2, "rows of heartbeats")
+
+
 def children(process):
     found = []
     for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):

@@ -344,6 +344,133 @@ def test_lag_is_measured_and_shown(lab):
         require("daemon: process %d" % daemon.process.pid in text, text)
 
 
+def heartbeat_rows(node):
+    return node.rows("SELECT job, peer, sent_us, heard_us, arrived_us FROM tidemark_heartbeat ORDER BY job, peer")
+
+
+@test
+def test_a_heartbeat_tells_the_lag_of_a_job_without_changes(lab):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    lab.settings["daemon"] = {"metrics": "127.0.0.1:%d" % port}
+    a, b = pair(lab, heartbeat="1s")
+    c = lab.node("c", T, wal=True)
+    lab.job("silent", [a, c], schedule="continuous")
+    lab.activate()
+    lab.sync()
+    logged = a.rows("SELECT count(*) FROM tidemark_session")
+    with Daemon(lab) as daemon:
+        def measured():
+            lags = daemon.job("ab")["pairs"][0]
+            return all(lags[way] and lags[way]["measured"] >= 3 for way in ("lag_to_second", "lag_to_first"))
+
+        wait_for(measured, lambda: str(daemon.job("ab")))
+        lags = daemon.job("ab")["pairs"][0]["lag_to_second"]
+        require(0 <= lags["p50_us"] <= lags["p99_us"] < 5_000_000, str(lags))
+        require_equal(daemon.job("silent")["pairs"][0]["lag_to_second"], None, "lag of a job without a heartbeat")
+        require(" rows to " not in daemon.log(), daemon.log())
+        with urllib.request.urlopen("http://127.0.0.1:%d/metrics" % port) as answer:
+            metrics = answer.read().decode()
+        for name in ("tidemark_heartbeat_timestamp_seconds", "tidemark_lag_seconds_count"):
+            for source, target in ("ab", "ba"):
+                require('%s{job="ab",source="%s",target="%s"} ' % (name, source, target) in metrics, metrics)
+        require('job="silent",source' not in metrics.split("tidemark_heartbeat", 1)[1].split("# HELP", 1)[0], metrics)
+    for node, peer in ((a, "b"), (b, "a")):
+        found = heartbeat_rows(node)
+        require_equal([row[:2] for row in found], [("ab", peer)], "heartbeats kept by " + node.name)
+        require(found[0][2] <= found[0][4] + 10_000_000 and found[0][3] <= found[0][4], str(found))
+    require_equal(heartbeat_rows(c), [], "heartbeats of a job that has none")
+    require_equal(a.rows("SELECT count(*) FROM tidemark_session"), logged, "sessions that a heartbeat recorded")
+    lab.require_settled()
+
+
+@test
+def test_a_heartbeat_travels_with_changes_and_by_hand(lab):
+    a, b = pair(lab, heartbeat="1s", schedule="manual", mode="backup")
+    lab.sync()
+    with Daemon(lab):
+        wait_for(lambda: heartbeat_rows(a), "a heartbeat")
+        sent = heartbeat_rows(a)[0][2]
+        time.sleep(2.5)
+        require_equal(heartbeat_rows(a)[0][2], sent, "one that has not arrived is replaced")
+        require_equal(heartbeat_rows(b), [], "heartbeats of the target of a backup")
+        a.sql("INSERT INTO t VALUES (1, 'x')")
+        lab.sync()
+        require_equal([row[2:4] for row in heartbeat_rows(b)], [(0, sent)], "what b heard")
+    require_equal(rows(b), [(1, "x")], "the row")
+
+
+@test
+def test_heartbeats_grow_nothing_and_wait_while_a_job_is_paused(lab):
+    a, b = pair(lab, heartbeat="1s")
+    lab.sync()
+
+    def sizes():
+        return [{table: node.value("SELECT count(*) FROM " + table) for (table,) in
+                 node.rows("SELECT name FROM sqlite_schema WHERE type = 'table' AND name LIKE 'tidemark%'")}
+                for node in (a, b)]
+
+    with Daemon(lab) as daemon:
+        wait_for(lambda: all(heartbeat_rows(node) and heartbeat_rows(node)[0][3] for node in (a, b)), "heartbeats")
+        before = sizes()
+        time.sleep(4)
+        require_equal(sizes(), before, "rows of control tables")
+        lab.run("pause")
+        time.sleep(0.5)
+        before = heartbeat_rows(a)
+        time.sleep(2.5)
+        require_equal(heartbeat_rows(a), before, "heartbeats of a paused job")
+        lab.run("resume")
+        wait_for(lambda: heartbeat_rows(a) != before, daemon.log)
+
+
+@test
+def test_the_age_of_a_heartbeat_tells_how_far_a_lost_node_is_behind(lab):
+    a, b = pair(lab, heartbeat="1s")
+    lab.sync()
+    with Daemon(lab) as daemon:
+        wait_for(lambda: heartbeat_rows(b) and heartbeat_rows(b)[0][3], "a heartbeat")
+        away = lab.directory / "away.db"
+        b.path.rename(away)
+        wait_for(lambda: daemon.job("ab")["state"] == "failing", daemon.log)
+        wait_for(lambda: "a heartbeat for" in lab.run("status", as_json=False, code=(0, 3, 5)).out, "its age")
+        on_its_way = daemon.job("ab")["pairs"][0]["lag_to_second"]["heartbeat_on_its_way_since"]
+        daemon.terminate()
+        daemon.start()
+        require_equal(daemon.job("ab")["pairs"][0]["lag_to_second"]["heartbeat_on_its_way_since"], on_its_way,
+                      "what is on its way for another daemon")
+        time.sleep(1)
+        away.rename(b.path)
+        wait_for(lambda: (daemon.job("ab")["pairs"][0]["lag_to_second"]["hours"] or [{}])[-1].get("most_us", 0) > 2_000_000,
+                 lambda: str(daemon.job("ab")), 60)
+
+
+@test
+def test_lags_outlive_the_daemon(lab):
+    a, b = pair(lab)
+    with Daemon(lab) as daemon:
+        a.sql("INSERT INTO t VALUES (1, 'x')")
+        before = wait_for(lambda: daemon.job("ab")["pairs"][0]["lag_to_second"], "a lag")
+        daemon.terminate()
+        status = lab.run("status").last
+        require_equal(status["daemon"], None, "the daemon")
+        require_equal([(lag["job"], lag["source"], lag["target"], lag["last_us"]) for lag in status["kept_lags"]],
+                      [("ab", "a", "b", before["last_us"])], "what was kept")
+        text = lab.run("status", as_json=False).out
+        require("no daemon runs" in text and "measured last" in text, text)
+        daemon.start()
+        require_equal(daemon.job("ab")["pairs"][0]["lag_to_second"], before, "the lag after a restart")
+        daemon.reload()
+        wait_for(lambda: "configuration read anew" in daemon.log(), daemon.log)
+        require_equal(daemon.job("ab")["pairs"][0]["lag_to_second"], before, "the lag after a reload")
+        (lab.directory / "tidemark.toml.state.lags").write_text("damaged")
+        daemon.restart_after_kill()
+        require_equal(daemon.job("ab")["pairs"][0]["lag_to_second"], None, "the lag of a damaged file")
+        b.sql("INSERT INTO t VALUES (2, 'y')")
+        wait_for(lambda: daemon.job("ab")["pairs"][0]["lag_to_first"], "a lag")
+
+
 @test
 def test_bad_settings_are_refused_and_nothing_is_changed(lab):
     pair(lab)
@@ -361,6 +488,9 @@ def test_bad_settings_are_refused_and_nothing_is_changed(lab):
         ({"metrics": "0.0.0.0:9000"}, "loopback"),
         ({"metrics": "127.0.0.1"}, "no port"),
         ({"parallel": 0}, "cannot be 0"),
+        ({"heartbeat": "never"}, "heartbeat is not a duration"),
+        ({"heartbeat": "10ms"}, "heartbeat is shorter than a second"),
+        ({"heartbeat": 10}, "heartbeat must be"),
         ({"log_level": "loud"}, "cannot be"),
         ({"log_format": "xml"}, "cannot be"),
         ({"silence_timeout": "1s"}, "shorter"),
