@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 
 OPTIONS = {
     # No test pulls the plug of the machine; servers are killed, which loses nothing.
@@ -34,9 +35,10 @@ def binary(name):
 
 
 class PrivateServer:
-    def __init__(self, options=None):
+    def __init__(self, options=None, environment=None):
         self.folder = tempfile.mkdtemp(prefix="tidemark-pg-")
         self.data = os.path.join(self.folder, "data")
+        self.environment = environment or {}      # of the server's processes
         self.options = {**OPTIONS, "unix_socket_directories": f"'{self.folder}'", **(options or {})}
         self.user = "postgres" if os.getuid() == 0 else pwd.getpwuid(os.getuid()).pw_name
         if os.getuid() == 0:
@@ -56,18 +58,18 @@ class PrivateServer:
     def __exit__(self, *_):
         self.close()
 
-    def _as_server(self, *command):
+    def _as_server(self, *command, environment=None):
         if os.getuid() == 0:
             command = ("runuser", "-u", "postgres", "--", *command)
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, cwd=self.folder,
-                              check=False)
+                              check=False, env={**os.environ, **(environment or {})})
         if done.returncode != 0:
             raise RuntimeError(f"{' '.join(command)}:\n{done.stdout}{done.stderr}")
 
     def start(self):
         # pg_ctl's child keeps what it inherits: its output must not be a pipe that somebody waits for.
         self._as_server(binary("pg_ctl"), "-s", "-w", "-t", "60", "-D", self.data, "-l", os.path.join(self.folder, "log"),
-                        "start")
+                        "start", environment=self.environment)
 
     def stop(self, mode="immediate"):
         self._as_server(binary("pg_ctl"), "-s", "-w", "-D", self.data, "-m", mode, "stop")
@@ -75,6 +77,34 @@ class PrivateServer:
     def restart(self):
         """As after a crash: every connection is cut and nobody is asked."""
         self.stop("immediate")
+        self.start()
+
+    def processes(self):
+        """The postmaster and its children."""
+        with open(os.path.join(self.data, "postmaster.pid"), encoding="ascii") as file:
+            postmaster = int(file.readline())
+        found = [postmaster]
+        for stat in glob.glob("/proc/[0-9]*/stat"):
+            try:
+                with open(stat, encoding="utf-8", errors="replace") as file:
+                    parent = int(file.read().rsplit(")", 1)[1].split()[1])
+            except OSError:
+                continue
+            if parent == postmaster:
+                found.append(int(stat.split("/")[2]))
+        return found
+
+    def kill(self):
+        """kill -9 of all its processes, and a new start."""
+        family = self.processes()
+        for process in family:
+            try:
+                os.kill(process, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        end = time.monotonic() + 10
+        while any(os.path.exists(f"/proc/{process}") for process in family) and time.monotonic() < end:
+            time.sleep(0.02)
         self.start()
 
     def close(self):

@@ -185,6 +185,7 @@ class Ledger:
         self.written = {}  # token -> who
         self.seen = {}     # token -> who overwrote or deleted it
         self.rolled_back = set()
+        self.maybe_written, self.maybe_seen = set(), set()     # by those who did not live to say whether they committed
 
     def acknowledge(self, who, written, seen):
         for token in written:
@@ -193,12 +194,25 @@ class Ledger:
             self.seen[token] = who
 
     def load(self, path):
-        for line in pathlib.Path(path).read_text().splitlines():
+        intent = None
+        # Whoever was killed may have left half a line.
+        for line in pathlib.Path(path).read_text().split("\n")[:-1]:
             entry = json.loads(line)
+            if entry["committed"] is None:
+                self.note_unknown(intent)
+                intent = entry
+                continue
+            intent = None
             if entry["committed"]:
                 self.acknowledge(entry["who"], entry["written"], entry["seen"])
             else:
                 self.rolled_back |= set(entry["written"])
+        self.note_unknown(intent)
+
+    def note_unknown(self, intent):
+        if intent is not None:
+            self.maybe_written |= set(intent["written"])
+            self.maybe_seen |= set(intent["seen"])
 
     def judge(self, final, conflicts, may_return=False):
         """`final`: tokens of the final rows. `conflicts`: the program's conflict list. `may_return`: the policies let an
@@ -217,13 +231,15 @@ class Ledger:
                 counts["overwritten after being seen"] += 1
             elif token in logged:
                 counts["in the conflict log"] += 1
+            elif token in self.maybe_seen:
+                counts["overwritten by somebody who was killed"] += 1
             else:
                 counts["LOST"] += 1
                 problems.append("lost write %s of %s" % (token, who))
         for token in sorted(() if may_return else final & set(self.seen) - restored):
             problems.append("%s of %s is back, though %s had overwritten or deleted it" % (
                 token, self.written.get(token), self.seen[token]))
-        for token in sorted(final - set(self.written)):
+        for token in sorted(final - set(self.written) - self.maybe_written):
             problems.append("%s is a row that nobody wrote%s" % (
                 token, " (its transaction was rolled back)" if token in self.rolled_back else ""))
         for token in sorted(logged & self.rolled_back):
@@ -280,8 +296,9 @@ class Application:
                         found.update(TOKEN.findall(value))
         return found
 
-    def transaction(self, operations=None):
-        """Returns {"committed", "written", "seen", "who"}; a rolled back one counts as never written."""
+    def transaction(self, operations=None, intends=lambda entry: None):
+        """Returns {"committed", "written", "seen", "who"}; a rolled back one counts as never written. `intends` is told
+        before the commit, with None for "committed"."""
         rng, issued = self.rng, []
         started = time.monotonic()
         self.connection.execute("BEGIN IMMEDIATE")
@@ -296,6 +313,7 @@ class Application:
         if rng.random() < 0.12:
             self.connection.execute("ROLLBACK")
             return self.entry(False, issued, ())
+        intends(self.entry(None, after - before, before - after))
         started = time.monotonic()
         self.connection.execute("COMMIT")
         self.longest_wait_s = max(self.longest_wait_s, time.monotonic() - started)
@@ -875,6 +893,7 @@ def self_test_ledger():
         made.acknowledge("a", ["w1:a:2"], ["w1:a:1"])
         made.acknowledge("b", ["w2:b:1"], [])
         made.rolled_back.add("w3:c:1")
+        made.note_unknown({"written": ["w4:d:1"], "seen": ["w5:d:1"]})
         return made
 
     def logged(token, kind="update_differs"):
@@ -887,11 +906,18 @@ def self_test_ledger():
              ("a revived row is no resurrection", {"w1:a:1", "w1:a:2"}, logged("w2:b:1") + logged("w1:a:1", "revived"), 0),
              ("a row that nobody wrote", {"w1:a:2", "w9:z:9"}, logged("w2:b:1"), 1),
              ("a row of a rolled back transaction", {"w1:a:2", "w3:c:1"}, logged("w2:b:1"), 1),
+             ("a row of somebody who was killed", {"w1:a:2", "w4:d:1"}, logged("w2:b:1"), 0),
              ("a loser that was never committed", {"w1:a:2"}, logged("w2:b:1") + logged("w3:c:1"), 1)]
     for what, final, conflicts, expected in cases:
         problems = ledger().judge(final, conflicts)[1]
         if len(problems) != expected:
             raise SystemExit("the ledger is broken: %s: %s" % (what, problems))
+    made = ledger()
+    made.acknowledge("d", ["w5:d:1"], [])
+    for final in ({"w1:a:2"}, {"w1:a:2", "w5:d:1"}):
+        problems = made.judge(final, logged("w2:b:1"))[1]
+        if problems:
+            raise SystemExit("the ledger is broken: overwritten by somebody who was killed: %s" % problems)
 
 
 if __name__ == "__main__":
