@@ -49,7 +49,7 @@ int run_conflicts_list(Context& context) {
     entry.update(error_json(book.failures[i]));
     failed.push_back(std::move(entry));
     failures.push_back(book.failures[i].code());
-    context.warn("node " + book.failed_nodes[i] + ": " + book.failures[i].what());
+    context.warn(of_node(book.failed_nodes[i], book.failures[i].what()));
   }
   context.output().document("conflicts",
                             {{"conflicts", std::move(list)}, {"failed", std::move(failed)}});

@@ -66,7 +66,7 @@ class Forget {
       if (name == wanted_) return;  // to be forgotten because it is gone, perhaps
       failures_.push_back(error.code());
       failed_.push_back(name);
-      context_.warn("node " + name + ": " + error.what() +
+      context_.warn(of_node(name, error.what()) +
                     "; it goes on waiting for the peer until this command reaches it");
     }
   }

@@ -50,7 +50,7 @@ int tell_failures(Context& context, const QuarantineBook& book, Json& failed) {
     Json entry = {{"node", book.failed_nodes[i]}};
     entry.update(error_json(book.failures[i]));
     failed.push_back(std::move(entry));
-    context.warn("node " + book.failed_nodes[i] + ": " + book.failures[i].what());
+    context.warn(of_node(book.failed_nodes[i], book.failures[i].what()));
   }
   std::vector<ExitCode> codes;
   for (const Error& failure : book.failures) codes.push_back(failure.code());
@@ -164,7 +164,7 @@ int run_quarantine_retry(Context& context) {
       if (error.code() == ExitCode::interrupted) throw;
       failures.push_back(error.code());
       entry.update(error_json(error));
-      context.warn("node " + name + ": " + error.what());
+      context.warn(of_node(name, error.what()));
     }
     nodes.push_back(std::move(entry));
   }

@@ -48,7 +48,7 @@ std::vector<SessionRecord> read_records(Context& context, std::int64_t limit,
       }
     } catch (const Error& error) {
       failures.push_back(error.code());
-      context.warn("node " + name + ": " + error.what());
+      context.warn(of_node(name, error.what()));
     }
   }
   std::stable_sort(records.begin(), records.end(), [](const auto& a, const auto& b) {

@@ -470,7 +470,7 @@ int show_status(Context& context) {
                         (daemon.is_null() ? kept_text(kept, now) : daemon_text(daemon, now)));
   for (const NodeStatus& node : nodes) {
     if (node.failure && !context.output().json()) {
-      print_error(Error(node.failure->code(), "node " + node.name + ": " + node.failure->what(),
+      print_error(Error(node.failure->code(), of_node(node.name, node.failure->what()),
                         node.failure->hint()),
                   false);
     }

@@ -80,6 +80,11 @@ std::string printable(std::string_view text) {
   return out;
 }
 
+std::string of_node(const std::string& node, const std::string& what) {
+  const std::string named = "node " + node + ": ";
+  return what.starts_with(named) ? what : named + what;
+}
+
 std::size_t width_of(std::string_view text) {
   return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
     return (static_cast<unsigned char>(c) & 0xc0u) != 0x80u;

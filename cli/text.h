@@ -15,6 +15,9 @@ namespace tidemark::cli {
 /// neither a name nor a row can play tricks with the terminal.
 std::string printable(std::string_view text);
 
+/// "node x: what", or `what` where it begins so already.
+std::string of_node(const std::string& node, const std::string& what);
+
 /// Columns that `text` takes on a terminal; every code point counts as one.
 std::size_t width_of(std::string_view text);
 

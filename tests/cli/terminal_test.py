@@ -28,6 +28,14 @@ conflict = "manual"
 [job.y]
 nodes = ["a", "gone"]
 """
+WATCHED = """[node.a]
+url = "sqlite:a.db"
+[node.b]
+url = "sqlite:b.db"
+[job.x]
+nodes = ["a", "b"]
+schedule = "continuous"
+"""
 BAR = re.compile(r"t  \[#*\.*\] +\d+%  ")
 ESCAPE = "\x1b"
 GREEN, RED, YELLOW, BOLD = "\x1b[32m", "\x1b[1m\x1b[31m", "\x1b[33m", "\x1b[1m"
@@ -130,6 +138,7 @@ def status(terminal, folder):
     _, coloured, _ = terminal.run("tidemark status")
     check(GREEN + "ok" in coloured, "ok is not green: %r" % coloured)
     check(RED + "unreachable" in coloured, "unreachable is not red: %r" % coloured)
+    check("node gone: node gone" not in plain(coloured), "a node is named twice: %s" % plain(coloured))
     check(RED + "ERROR:" in coloured, "ERROR is not red: %r" % coloured)
     check(YELLOW + "1" in coloured, "open conflicts are not yellow: %r" % coloured)
     ages = lambda text: re.sub(r"\(.*? ago\)|\(just now\)", "", plain(text))
@@ -148,6 +157,45 @@ def status(terminal, folder):
     check(ESCAPE not in screen, "colours in JSON: %r" % screen)
 
 
+def watching(terminal, folder):
+    """A person watches the status of a daemon, sees what changes, and ends it with ctrl-C."""
+    (folder / "tidemark.toml").write_text(WATCHED)
+    terminal.run("tidemark run 2> log & sleep 1")
+    terminal.tmux("send-keys", "-l", "clear; tidemark status --watch; echo WATCHED:$?:")
+    terminal.tmux("send-keys", "Enter")
+
+    def screen_with(*words, seconds=20):
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            screen = terminal.tmux("capture-pane", "-p", "-e")
+            if all(word in plain(screen) for word in words):
+                return screen
+            time.sleep(.05)
+        check(False, "the screen does not show %s: %s" % (words, screen))
+        return screen
+
+    screen = screen_with("daemon: process", "continuous", "waiting")
+    check(GREEN + "ok" in screen, "the state of a node has no colour: %r" % screen)
+    check(plain(screen).lstrip().startswith("node"), "the status does not begin at the top: %s" % screen)
+    # A change on one node shows as a measured lag, without anything being typed.
+    before = screen
+    database = sqlite3.connect(folder / "a.db")
+    with database:
+        database.execute("INSERT INTO t VALUES (-1, 'seen')")
+    database.close()
+    screen = screen_with(" s / ")
+    check(plain(screen) != plain(before), "nothing changes on the screen")
+    check(plain(screen).count("daemon: process") == 1, "what was shown before stays on the screen: %s" % screen)
+    # Longer than the screen shows nothing twice: each time the terminal is cleared.
+    terminal.tmux("send-keys", "C-c")
+    screen = screen_with("WATCHED:")
+    check(re.search("WATCHED:(0|130):", plain(screen)), "ctrl-C ends --watch badly: %s" % screen)
+    terminal.run("clear; timeout -s INT 3 tidemark status --watch > out 2> err")
+    both = (folder / "err").read_text() + (folder / "out").read_text()
+    check(ESCAPE not in both and both.count("daemon: process") >= 1, "a watched status into a file: %r" % both)
+    terminal.run("kill %1; wait")
+
+
 def main():
     args = argparse.ArgumentParser(description=__doc__)
     args.add_argument("--tidemark", required=True)
@@ -161,6 +209,7 @@ def main():
             sessions(terminal, folder)
             conflicts(terminal, folder)
             status(terminal, folder)
+            watching(terminal, folder)
         finally:
             terminal.close()
     print("terminal: %d problems" % len(PROBLEMS))
