@@ -371,10 +371,14 @@ void TableApplier::give_up(const Withdrawal& withdrawal) {
     return;
   }
   throw Error(ExitCode::failed,
-              "node " + target_.name() + ": table " + table_.spec.name + ": the row with key " +
-                  to_string(to_views(withdrawal.key)) +
+              where() + "the row with key " + to_string(to_views(withdrawal.key)) +
                   " has to go, and cannot: " + refusal->reason,
-              "nothing was written; delete what refers to the row, then run the session again");
+              "nothing was written; delete what refers to the row, then run the session again")
+      .logged_as(where() + "a row has to go, and cannot: " + refusal->for_log());
+}
+
+std::string TableApplier::where() const {
+  return "node " + target_.name() + ": table " + table_.spec.name + ": ";
 }
 
 void TableApplier::keep(const Withdrawal& withdrawal, std::optional<std::int64_t> later_than_us) {
@@ -398,9 +402,10 @@ void TableApplier::bury(RowView key, const LocalRow& row, const Deletion& deleti
   if (present) {
     if (const auto refusal = target_.put_row(table_, key, {})) {
       throw Error(ExitCode::failed,
-                  "node " + target_.name() + ": table " + table_.spec.name + ": the row with key " +
-                      to_string(key) + " has to go, and cannot: " + refusal->reason,
-                  "nothing was written; delete what refers to the row, then run the session again");
+                  where() + "the row with key " + to_string(key) +
+                      " has to go, and cannot: " + refusal->reason,
+                  "nothing was written; delete what refers to the row, then run the session again")
+          .logged_as(where() + "a row has to go, and cannot: " + refusal->for_log());
     }
   }
   target_.put_version(table_, key, false, later_version(deletion.later_than_us));
@@ -536,9 +541,10 @@ void TableApplier::take_stand_in_away(const Parked& parked, const Row& before) {
     return;
   }
   throw Error(ExitCode::failed,
-              "node " + target_.name() + ": table " + table_.spec.name + ": the row with key " +
-                  to_string(key) + " can neither stay nor go: " + refusal->reason,
-              "nothing was written; give it another unique value, then run the session again");
+              where() + "the row with key " + to_string(key) +
+                  " can neither stay nor go: " + refusal->reason,
+              "nothing was written; give it another unique value, then run the session again")
+      .logged_as(where() + "a row can neither stay nor go: " + refusal->for_log());
 }
 
 TableApplier::Standing TableApplier::leave_table(RowView key) {
@@ -598,12 +604,12 @@ bool TableApplier::settle_rivals(const Parked& parked) {
     rivals.push_back(std::move(rival));
   }
   if (rivals.empty()) {
-    throw Collision("node " + target_.name() + ": table " + table_.spec.name +
-                        ": the row with key " + to_string(key) + " from node " +
-                        context_.source.name() +
-                        " is refused, and nobody is seen who stands in its way: " + parked.reason,
+    const std::string refused = " from node " + context_.source.name() +
+                                " is refused, and nobody is seen who stands in its way";
+    throw Collision(where() + "the row with key " + to_string(key) + refused + ": " + parked.reason,
                     "nothing was written; run the session again, and if it stays so, look at the "
-                    "unique indexes of the table, one may read an expression");
+                    "unique indexes of the table, one may read an expression",
+                    where() + "a row" + refused);
   }
   const ConflictType type =
       rivals.size() > 1 ? ConflictType::multiple_unique : ConflictType::unique_exists;
@@ -646,12 +652,12 @@ bool TableApplier::settle_rivals(const Parked& parked) {
     ++counts_.deleted;
   }
   if (const std::optional<Refusal> refusal = target_.put_row(table_, key, row)) {
+    const std::string refused = " from node " + context_.source.name() + " is refused: ";
     throw Error(ExitCode::failed,
-                "node " + target_.name() + ": table " + table_.spec.name + ": the row with key " +
-                    to_string(key) + " from node " + context_.source.name() +
-                    " is refused: " + refusal->reason,
+                where() + "the row with key " + to_string(key) + refused + refusal->reason,
                 "look at the unique indexes of the table, one may read an expression; nothing was "
-                "written");
+                "written")
+        .logged_as(where() + "a row" + refused + refusal->for_log());
   }
   return true;
 }

@@ -149,6 +149,7 @@ class TableApplier final : private ApplySink, private PairSink {
     std::string reason;
   };
 
+  std::string where() const;  // how a message begins
   void compare(const ChangedRow& incoming, const LocalRow& local) override;
   void refused(const ChangedRow& incoming, const Refusal& refusal) override;
   void pair(const ChangedRow* incoming, const ChangedRow* local, bool equal) override;

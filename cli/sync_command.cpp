@@ -1,6 +1,8 @@
 #include <algorithm>
+#include <chrono>
 #include <memory>
 #include <set>
+#include <thread>
 #include <utility>
 
 #include <spdlog/spdlog.h>
@@ -10,6 +12,7 @@
 #include "cli/interrupt.h"
 #include "cli/session_text.h"
 #include "cli/text.h"
+#include "engines/registry.h"
 #include "scheduler/control_socket.h"
 #include "scheduler/session.h"
 
@@ -18,6 +21,8 @@ namespace {
 
 /// Of rows that wait in quarantine so many are told one by one after a session.
 constexpr std::size_t kShownWaiting = 10;
+/// The lock of a pair that others use all the time is tried for this often.
+constexpr std::chrono::milliseconds kTurn(5);
 
 using scheduler::JobConfig;
 using scheduler::SessionReport;
@@ -99,6 +104,24 @@ class Sync {
 
   SessionReport meet(const JobConfig& job, const std::string& first, const std::string& second) {
     context_.progress_bar().set_title(pair_text(first, second, job.mode));
+    const auto until = std::chrono::steady_clock::now() + context_.config().lock_timeout;
+    // A daemon on another machine, which knows nothing of this command, may run the job of a
+    // server: its sessions are short, and their turn and ours come one after the other.
+    const bool waits = is_shared(context_.config().node(first).url);
+    for (;;) {
+      try {
+        return meet_now(job, first, second);
+      } catch (const Error& error) {
+        if (!waits || error.code() != ExitCode::locked) throw;
+        if (std::chrono::steady_clock::now() >= until) throw;
+      }
+      throw_if_interrupted();
+      std::this_thread::sleep_for(kTurn);
+    }
+  }
+
+  SessionReport meet_now(const JobConfig& job, const std::string& first,
+                         const std::string& second) {
     const auto [first_node, second_node] = context_.nodes(first, second, Access::read_write);
     const scheduler::SessionOptions options{
         .dry_run = dry_run_,

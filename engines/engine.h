@@ -118,7 +118,13 @@ struct StageUse {
 /// Why a database refused a row.
 struct Refusal {
   enum class Kind : std::uint8_t { unique, not_null, check, foreign_key, type } kind = Kind::check;
-  std::string reason;  // the engine's own words
+  std::string reason;       // the engine's own words
+  std::string logged = {};  // the same without values of rows, where `reason` may hold some
+
+  std::string for_log() const {
+    if (!logged.empty()) return logged;
+    return kind == Kind::type ? "a value does not fit its column" : reason;
+  }
 };
 
 /// Takes the rows that apply_known() must not decide by itself.

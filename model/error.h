@@ -36,6 +36,17 @@ class Error : public std::runtime_error {
   const std::string& hint() const { return hint_; }
   bool retryable() const { return retryable_; }
 
+  /// The message for a log that others read: without keys and values of rows.
+  std::string logged() const { return logged_.empty() ? what() : logged_; }
+  /// For a message that holds keys or values of rows: what a log may hold of it.
+  Error logged_as(std::string text) && {
+    logged_ = std::move(text);
+    return std::move(*this);
+  }
+
+ protected:
+  std::string logged_;
+
  private:
   ExitCode code_;
   std::string hint_;
@@ -46,8 +57,10 @@ class Error : public std::runtime_error {
 /// back, nothing of it stays, and the same work done again from its start will most likely succeed.
 class Collision : public Error {
  public:
-  Collision(const std::string& message, std::string hint)
-      : Error(ExitCode::failed, message, std::move(hint), true) {}
+  Collision(const std::string& message, std::string hint, std::string logged = "")
+      : Error(ExitCode::failed, message, std::move(hint), true) {
+    logged_ = std::move(logged);
+  }
 };
 
 }  // namespace tidemark

@@ -198,6 +198,7 @@ struct Works {
   Heartbeats heartbeats;
   std::vector<PairRecord> records;
   std::map<std::string, std::string> unwatched;  // node -> why
+  std::set<std::string> told_leases;             // nodes whose leases were asked for
   SessionWorkers workers;
   Watcher watcher;
 };
@@ -487,6 +488,7 @@ class Daemon {
 
   void noticed(const LeasesHeld& leases) {
     Planner& planner = works_->planner;
+    works_->told_leases.insert(leases.node);
     std::size_t surplus = leases.surplus;
     for (std::size_t job = 0; job < works_->config.jobs.size(); ++job) {
       const JobConfig& config = works_->config.jobs[job];
@@ -551,11 +553,12 @@ class Daemon {
     const double jitter = std::uniform_real_distribution<double>(0, 1)(random_);
     const Moment next = works_->planner.failed(ended.pair, jitter, now);
     metrics_.session_failed(job, pair.first, pair.second, "failed", ended.took_us);
-    record.last_error = error.what();
+    record.last_error = error.logged();
     record.last_hint = error.hint();
     record.next_try_us = next.day_us;
-    log_->error("{}: {} (hint: {}); next try in {}, at {}", what, error.what(), error.hint(),
+    log_->error("{}: {} (hint: {}); next try in {}, at {}", what, error.logged(), error.hint(),
                 seconds_text(next.steady_us - now.steady_us), utc(next.day_us));
+    if (error.logged() != error.what()) log_->debug("{}: {}", what, error.what());
   }
 
   void succeeded(const SessionEnded& ended, const Planner::Pair& pair, PairRecord& record,
@@ -758,6 +761,7 @@ class Daemon {
     std::set<std::size_t> jobs;
     for (const std::string& name : names) jobs.insert(works_->job(name));
     if (what == "kick") {
+      for (const std::size_t job : jobs) refuse_elsewhere(job);
       for (const std::size_t job : jobs) works_->planner.kick(job);
       return done;
     }
@@ -789,6 +793,21 @@ class Daemon {
     }
     throw Error(ExitCode::protocol, "the daemon does not know what \"" + what + "\" is",
                 "use the tidemark program of the same version");
+  }
+
+  /// A job whose lease this daemon does not have cannot be begun by it.
+  void refuse_elsewhere(std::size_t job) const {
+    const JobConfig& config = works_->config.jobs[job];
+    // A daemon that has just begun may yet get the lease.
+    if (works_->planner.leased(job) || !works_->told_leases.contains(config.nodes.front())) return;
+    if (works_->unwatched.contains(config.nodes.front())) {
+      throw Error(ExitCode::unreachable,
+                  "job " + config.name + ": node " + config.nodes.front() + " cannot be reached",
+                  "the job runs when the node is back");
+    }
+    throw Error(
+        ExitCode::locked, "job " + config.name + " is run by another daemon",
+        "kick it on the machine of that daemon, or run 'tidemark sync " + config.name + "' here");
   }
 
   /// Answers those who wait until jobs are not at work.

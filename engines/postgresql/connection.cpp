@@ -133,16 +133,34 @@ ServerError server_error(const PGresult* result, const PGconn* connection) {
   return error;
 }
 
+namespace {
+
+/// What a log may hold of the server's words: the detail of a broken constraint shows the row, the
+/// message of a wrong value the value, and what a function of the application raises may show
+/// anything.
+std::string logged_words(const ServerError& error) {
+  const std::string_view state_class = std::string_view(error.sqlstate).substr(0, 2);
+  if (state_class == "22") return "a value is refused (SQLSTATE " + error.sqlstate + ")";
+  if (state_class == "P0") {
+    return "a function in the database raised an error (SQLSTATE " + error.sqlstate + ")";
+  }
+  if (state_class == "23" || error.detail.empty()) return error.message;
+  return error.message + " (" + error.detail + ")";
+}
+
+}  // namespace
+
 std::optional<Refusal> refusal_of(const ServerError& error) {
   const std::string reason =
       error.message + (error.detail.empty() ? "" : " (" + error.detail + ")");
+  const std::string logged = logged_words(error);
   if (error.sqlstate == "23505" || error.sqlstate == "23P01") {
-    return Refusal{Refusal::Kind::unique, reason};
+    return Refusal{Refusal::Kind::unique, reason, logged};
   }
-  if (error.sqlstate == "23502") return Refusal{Refusal::Kind::not_null, reason};
-  if (error.sqlstate == "23514") return Refusal{Refusal::Kind::check, reason};
+  if (error.sqlstate == "23502") return Refusal{Refusal::Kind::not_null, reason, logged};
+  if (error.sqlstate == "23514") return Refusal{Refusal::Kind::check, reason, logged};
   if (error.sqlstate == "23503" || error.sqlstate == "23001") {
-    return Refusal{Refusal::Kind::foreign_key, reason};
+    return Refusal{Refusal::Kind::foreign_key, reason, logged};
   }
   if (error.sqlstate.starts_with("22")) return Refusal{Refusal::Kind::type, reason};
   return std::nullopt;
@@ -443,7 +461,8 @@ void Connection::fail(const ServerError& error, std::string_view action) const {
                 "Run the session again.", true);
   }
   throw Error(ExitCode::failed, where + std::string(action) + ": " + words,
-              "Run 'tidemark check' to see what is wrong with this node.");
+              "Run 'tidemark check' to see what is wrong with this node.")
+      .logged_as(where + std::string(action) + ": " + logged_words(error));
 }
 
 }  // namespace tidemark::postgresql

@@ -265,7 +265,8 @@ Parameters TableSql::encode_key(RowView key) const {
       throw Error(ExitCode::failed,
                   "table " + spec_.name + ": no row can have the key " + to_string(key) + ": " +
                       part.refusal->reason,
-                  "change the row on the other node");
+                  "change the row on the other node")
+          .logged_as("table " + spec_.name + ": no row can have the key of one of the other node");
     }
     parameters.push_back(std::move(part.text));
   }

@@ -143,6 +143,47 @@ def test_heartbeats_need_no_more_than_the_printed_grants(lab):
         require_equal(int(a.value("SELECT count(*) FROM tidemark.heartbeat")), 2, "rows of heartbeats")
 
 
+@test
+def test_a_sync_by_hand_takes_its_turn_with_a_daemon_of_another_machine(lab):
+    a, b = PgNode(lab, "a", T), PgNode(lab, "b", T)
+    lab.job("ab", [a, b], schedule="continuous")
+    lab.activate()
+    lab.sync()
+    other = lab.directory / "other.toml"
+    other.write_text(lab.config.read_text())     # a daemon that the commands below know nothing of
+    with Daemon(lab, other) as daemon:
+        wait_for(lambda: daemon.job("ab")["pairs"][0]["last_success_at"], daemon.log)
+        for i in range(40):
+            a.sql("INSERT INTO t SELECT n, 'x' FROM generate_series(%d, %d) AS n" % (200 * i, 200 * i + 199))
+            lab.sync()
+        arrives(b, 8000)
+        with Daemon(lab) as second:
+            wait_for(lambda: second.job("ab")["state"] == "elsewhere", second.log)
+            lab.run("kick", "ab", code=6).require_told("another daemon", "sync ab")
+
+
+@test
+def test_no_row_is_in_the_log(lab):
+    a, b, c = lab.node("a", T, wal=True), PgNode(lab, "b", T), PgNode(lab, "c", T)
+    b.sql("CREATE TABLE audit(v text UNIQUE);"
+          "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO public.audit VALUES (lower(new.v));"
+          "RETURN new; END $$; CREATE TRIGGER keep BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION keep(); ")
+    c.sql("CREATE FUNCTION loud() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not %', new.v; END $$;"
+          "CREATE TRIGGER loud BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION loud(); ")
+    lab.job("ab", [a, b], schedule="continuous", tables=["t"])
+    lab.job("ac", [a, c], schedule="continuous")
+    lab.activate()
+    with Daemon(lab) as daemon:
+        a.sql("INSERT INTO t VALUES (777001, 'Confidential'), (777002, 'CONFIDENTIAL')")
+        wait_for(lambda: all("job %s: a and %s: " % (job, job[1]) in daemon.log() for job in ("ab", "ac")), daemon.log)
+        text = daemon.log() + lab.run("status", as_json=False).out
+        for word in ("7770", "confidential"):
+            require(word not in text.lower(), text)
+        require("node b: table t: a row from node a is refused" in text, text)
+    # Whoever runs it by hand is told which row it is.
+    lab.sync("ab", code=1).require_told("777")
+
+
 def children(process):
     found = []
     for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
