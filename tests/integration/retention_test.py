@@ -2,7 +2,7 @@
 and are forgotten, and databases that were copied or restored."""
 import subprocess
 
-from postgresql_support import PgNode, binary, require, require_equal, run
+from postgresql_support import Failure, PgNode, binary, require, require_equal, run
 from support import connect, test
 
 SCHEMA = "CREATE TABLE item(id INTEGER PRIMARY KEY, v TEXT); CREATE TABLE judged(id INTEGER PRIMARY KEY, v TEXT);"
@@ -205,6 +205,160 @@ def test_a_sqlite_file_that_was_restored_beside_postgresql(lab):
         require_equal(rows(each, "SELECT * FROM item ORDER BY id"), expected, each.name)
     lab.verify()
 
+# A year --------------------------------------------------------------------------------------------------------------
+
+KEPT_SESSIONS = 10000  # records
+KEPT_RECENT = 16384  # entries of the list of recent versions of a table
+MONTH_6, MONTH_12 = 196, 364  # days; the months of the laptop are 56 days long, and both are in the middle of one
+
+
+def remembered(each):
+    """Rows of every control table."""
+    query = " UNION ALL ".join("SELECT '%s', count(*) FROM %s" % (table.replace("tidemark.", "").replace("tidemark_", ""), table)
+                               for table in control_tables(each))
+    return {table: int(count) for table, count in rows(each, query)}
+
+
+def fill_sessions(each, count):
+    """Records of sessions, as if there had been so many."""
+    prefix = "tidemark." if isinstance(each, PgNode) else "tidemark_"
+    zero = "'00000000-0000-0000-0000-000000000000'" if isinstance(each, PgNode) else "zeroblob(16)"
+    numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d) " % count
+    each.sql("INSERT INTO %ssession %sSELECT i, 's', 'j', 'two-way', 'a', 'b', %s, 0, 0 FROM n;"
+             "INSERT INTO %ssession_table %sSELECT i, 'item', 0, 0, 0, 0, 0, 0, 0 FROM n"
+             % (prefix, numbers, zero, prefix, numbers))
+
+
+class Year:
+    """Two sites that meet daily and a laptop that meets one of them now and then: rows come, change and go everywhere, one
+    row is disputed every day and decided by the latest, another now and then and waits for somebody's judgement."""
+
+    def __init__(self, lab, kinds, step, **retention):
+        self.lab, self.kinds, self.step = lab, kinds, step
+        lab.reset()
+        self.nodes = self.a, self.b, self.c = [node(lab, kind, name) for kind, name in zip(kinds.split(), "abc")]
+        lab.settings = retention or {"tombstone_retention": "30d", "conflict_retention": "60d"}
+        judged = {"judged": {"conflict": "manual"}}
+        lab.job("ab", [self.a, self.b], table_settings=judged, max_deletes="none")
+        lab.job("ac", [self.a, self.c], table_settings=judged, max_deletes="none")
+        self.expected, self.gone, self.judgements, self.sizes = {}, set(), 0, {}
+        self.number = 1000
+
+    def insert(self, each, day):
+        self.number += 1
+        each.sql("INSERT INTO item VALUES (%d, 'of day %d')" % (self.number, day))
+        self.expected[self.number] = "of day %d" % day
+
+    def delete(self, each, keys):
+        each.sql("DELETE FROM item WHERE id IN (%s)" % ", ".join(str(key) for key in keys))
+        for key in keys:
+            del self.expected[key]
+        self.gone.update(keys)
+
+    def day(self, day):
+        a, b, c, lab = self.a, self.b, self.c, self.lab
+        old = [key for key in self.expected if key > 1000][:-12]
+        if old:
+            self.delete(a, old[0::3])
+        if old[1::3]:
+            self.delete(b, old[1::3])
+        for _ in range(2):
+            self.insert(a, day)
+            self.insert(b, day)
+        a.sql("UPDATE item SET v = 'a %d' WHERE id = 1; UPDATE item SET v = 'kept %d' WHERE id = 2" % (day, day))
+        b.sql("UPDATE item SET v = 'b %d' WHERE id = 1" % day)
+        self.expected[2] = "kept %d" % day
+        if day % 56 == 0:
+            for each in (a, b):
+                each.sql("INSERT INTO judged VALUES (%d, 'of %s')" % (day, each.name))
+            self.judgements += 1
+            lab.sync("ac")  # it deletes only what it has heard of
+            self.insert(c, day)
+            if old[2::3]:
+                self.delete(c, old[2::3])
+            lab.sync("ac")
+        lab.sync("ab")
+        self.require_rows((a, b), day)
+        if day % 56 == 0:
+            lab.sync("ac")
+            self.require_rows((a, c), day)
+        if day in (MONTH_6, MONTH_12):
+            self.sizes[day] = [remembered(each) for each in self.nodes]
+        for each in self.nodes:
+            let_days_pass(each, self.step)
+
+    def require_rows(self, nodes, day):
+        """What the applications wrote is there, and nothing that they deleted."""
+        for each in nodes:
+            found = {int(key): value for key, value in rows(each, "SELECT id, v FROM item")}
+            where = "%s: %s on day %d" % (self.kinds, each.name, day)
+            require(not self.gone & set(found), where + ": deleted rows are back: %s" % sorted(self.gone & set(found)))
+            require(found.pop(1, None) in ("a %d" % day, "b %d" % day), where + ": the disputed row")
+            require_equal(found, self.expected, where)
+        judged = [rows(each, "SELECT * FROM judged ORDER BY id") for each in nodes]
+        require_equal(judged[1], judged[0], "%s on day %d: judged rows" % (self.kinds, day))
+        require_equal(len(judged[0]), self.judgements, "%s on day %d: judged rows" % (self.kinds, day))
+
+    def walk(self):
+        self.a.sql("INSERT INTO item VALUES (1, 'one'), (2, 'two')")
+        self.lab.activate()
+        # Lists of bounded length are nearly full before the year begins.
+        for each in self.nodes:
+            fill_sessions(each, KEPT_SESSIONS - 5)
+        self.lab.sync()
+        many = list(range(1001, 1001 + KEPT_RECENT - 10))
+        self.a.sql("INSERT INTO item WITH RECURSIVE n(i) AS (SELECT %d UNION ALL SELECT i + 1 FROM n WHERE i < %d) "
+                   "SELECT i, 'many' FROM n" % (many[0], many[-1]))
+        self.lab.sync()
+        self.a.sql("DELETE FROM item WHERE v = 'many'")
+        self.number, self.gone = many[-1], set(many)
+        self.lab.sync()
+        for day in range(0, 365, self.step):
+            self.day(day)
+        self.require_level()
+        self.lab.sync()
+        self.lab.verify()
+
+    def require_level(self):
+        judged_since = MONTH_12 // 56 - MONTH_6 // 56
+        # Of every row that was judged there is a version, and its conflict is open.
+        allowed = {"session": KEPT_SESSIONS, "session_table": 3 * KEPT_SESSIONS}
+        grown = []
+        for each, before, after in zip(self.nodes, self.sizes[MONTH_6], self.sizes[MONTH_12]):
+            require_equal(sorted(after), sorted(before), "control tables of " + each.name)
+            for table, count in after.items():
+                limit = allowed.get(table, before[table] + judged_since)
+                if table.startswith("recent_") and table != "recent_since":
+                    limit = KEPT_RECENT
+                elif table.startswith("log_"):
+                    limit = 0
+                if count > limit:
+                    grown.append("%s of %s has %d rows after %d days, and had %d after %d" % (
+                        table, each.name, count, MONTH_12, before[table], MONTH_6))
+        require(not grown, "%s: %s" % (self.kinds, "; ".join(grown)))
+        conflicts = self.lab.conflicts()
+        waiting = {str(c["key"]) for c in conflicts if c["status"] == "open"}
+        require_equal(len(waiting), self.judgements, self.kinds + ": open conflicts")
+        decided = [c for c in conflicts if c["status"] == "resolved"]
+        require(0 < len(decided) <= 60 // self.step + 2, "%s: %d decided conflicts" % (self.kinds, len(decided)))
+
+
+@test
+def test_control_tables_stay_level_over_a_year(lab):
+    for kinds in ("sqlite sqlite sqlite", "postgresql postgresql sqlite") + (
+            ("postgresql postgresql postgresql", "postgresql sqlite sqlite") if lab.long else ()):
+        Year(lab, kinds, 1 if lab.long else 28).walk()
+
+
+@test
+def test_a_year_in_which_nothing_is_purged_is_noticed(lab):
+    """The broken twin of the test above."""
+    try:
+        Year(lab, "sqlite sqlite sqlite", 28, tombstone_retention="5000d", conflict_retention="5000d").walk()
+    except Failure as failure:
+        require("conflict of " in str(failure) and "version_1 of a has" in str(failure), str(failure))
+    else:
+        raise Failure("retentions of 5000 days were not noticed")
 
 
 if __name__ == "__main__":
