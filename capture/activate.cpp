@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "capture/harvest.h"
 #include "capture/identity.h"
 #include "model/error.h"
 
@@ -64,8 +65,8 @@ void bring_identity(Node& node, const ActivationRequest& request, ActivationRepo
     return;
   }
   if (!request.new_identity && !request.new_incarnation) return;
-  // Logs are folded under the new origin by the next session: the old numbering must not go on, for
-  // others may have seen its next numbers with other rows.
+  // Logs are folded under the new origin: the old numbering must not go on, for others may have
+  // seen its next numbers with other rows.
   identity->origin = random_uuid();
   if (request.new_identity) {
     identity->node_id = random_uuid();
@@ -86,6 +87,11 @@ void start_origin(Node& node, const Identity& identity) {
     state.origin = identity.origin;
     state.knowledge.raise(identity.origin, 0);
     state.mirrored_sequence = TableState::kNotCompared;
+    // Now, not by the next session: the other database that holds these changes gives them versions
+    // of the same time, and what is changed here from now on has to be later than both.
+    if (table.health == CaptureHealth::intact && node.has_pending(table)) {
+      harvest(node, table, state);
+    }
     node.save_state(table, state);
   }
 }

@@ -24,13 +24,38 @@ void add(HarvestReport& sum, const HarvestReport& part) {
   for (const auto& [table, count] : part.null_keys) sum.null_keys[table] += count;
 }
 
+/// Everybody takes this node for one that has seen the rows that wait here, so a change made in the
+/// place of one beats it everywhere, and must not be earlier.
+void rise_above_waiting(Node& node, const ActiveTable& table, TableState& state,
+                        std::int64_t numbered) {
+  if (node.count_quarantined() == 0) return;
+  for (const QuarantinedRow& waiting : node.quarantined(table)) {
+    const auto key = to_views(waiting.key);
+    const LocalRow local = node.find(table, key);
+    if (!waiting.version || !local.version || local.version->origin != state.origin) continue;
+    if (local.version->sequence <= numbered || is_later(*local.version, *waiting.version)) continue;
+    Version version = *local.version;
+    version.changed_at_us = waiting.version->changed_at_us + 1;
+    version.sequence = state.sequence() + 1;
+    state.knowledge.raise(state.origin, version.sequence);
+    node.put_version(table, key, local.present, version);
+  }
+}
+
 }  // namespace
+
+HarvestCounts harvest(Node& node, const ActiveTable& table, TableState& state) {
+  const std::int64_t numbered = state.sequence();
+  const HarvestCounts counts = node.harvest(table, state);
+  if (counts.versions > 0) rise_above_waiting(node, table, state, numbered);
+  return counts;
+}
 
 HarvestReport harvest(Node& node, std::vector<CapturedTable>& tables) {
   HarvestReport report;
   for (auto& [table, state] : tables) {
     if (!node.has_pending(table)) continue;
-    const HarvestCounts counts = node.harvest(table, state);
+    const HarvestCounts counts = harvest(node, table, state);
     report.versions += counts.versions;
     if (counts.null_keys > 0) report.null_keys[table.spec.name] += counts.null_keys;
     node.save_state(table, state);

@@ -25,6 +25,10 @@ struct HarvestReport {
   bool under_write_lock = false;
 };
 
+/// Harvests one table (inside the caller's write transaction); `state` is updated, not saved. What
+/// an application wrote in the place of a row that waits in quarantine becomes later than that row.
+HarvestCounts harvest(Node& node, const ActiveTable& table, TableState& state);
+
 /// Harvests and saves the states (inside the caller's write transaction).
 HarvestReport harvest(Node& node, std::vector<CapturedTable>& tables);
 
