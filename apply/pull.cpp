@@ -12,6 +12,7 @@
 #include <thread>
 #include <utility>
 
+#include "apply/held_rows.h"
 #include "apply/references.h"
 #include "apply/table_applier.h"
 #include "apply/target_conflict_log.h"
@@ -51,13 +52,23 @@ class Transaction {
   Node* node_;
 };
 
-/// Keeps deletes apart: of a table to which others refer they are done after everything else.
+/// Keeps deletes apart: of a table to which others refer they are done after everything else. And
+/// what comes for the place of a row that waits at the target: it is compared with that.
 class SplitStage final : public Stage {
  public:
-  SplitStage(std::unique_ptr<Stage> rows, std::unique_ptr<Stage> deletes)
-      : rows_(std::move(rows)), deletes_(std::move(deletes)) {}
+  SplitStage(std::unique_ptr<Stage> rows, std::unique_ptr<Stage> deletes,
+             std::set<Row, KeyOrder> waiting)
+      : rows_(std::move(rows)), deletes_(std::move(deletes)), waiting_(std::move(waiting)) {}
 
   bool add(const ChangedRow& row) override {
+    if (!waiting_.empty() && waiting_.contains(to_row(row.key))) {
+      contested_.push_back({.key = to_row(row.key),
+                            .row = to_row(row.row),
+                            .present = row.present,
+                            .version = row.version,
+                            .revert = row.revert});
+      return true;
+    }
     if (row.present || deletes_ == nullptr) return rows_->add(row);
     ++deletes_count_;
     return deletes_->add(row);
@@ -78,11 +89,16 @@ class SplitStage final : public Stage {
   Stage& rows() { return *rows_; }
   /// Null when there are none. Complete once rows() was read to its end.
   Stage* deletes() { return deletes_count_ > 0 ? deletes_.get() : nullptr; }
+  /// Complete once rows() was read to its end.
+  const std::vector<ContestedRow>& contested() const { return contested_; }
+  const std::set<Row, KeyOrder>& waiting() const { return waiting_; }
 
  private:
   const std::unique_ptr<Stage> rows_;
   const std::unique_ptr<Stage> deletes_;
   std::atomic<std::int64_t> deletes_count_ = 0;
+  const std::set<Row, KeyOrder> waiting_;
+  std::vector<ContestedRow> contested_;
 };
 
 /// In a write transaction of the target.
@@ -194,7 +210,10 @@ class Pull {
       open_target();
       if (!still_fits(met)) return false;
     }
-    apply_all([&](std::size_t index) { appliers_[index]->apply_rows(stages_[index]->rows()); });
+    apply_all([&](std::size_t index) {
+      appliers_[index]->apply_rows(stages_[index]->rows(), stages_[index]->waiting());
+      appliers_[index]->apply_contested(stages_[index]->contested(), stages_[index]->waiting());
+    });
     finish(started_at_us);
     target_transaction->commit();
     stages_.clear();
@@ -277,7 +296,8 @@ class Pull {
     const Transaction target_transaction(target_, false);
     for (std::size_t i = 0; i < wanted_.size(); ++i) {
       const ActiveTable& table = request_.target_tables[i].table;
-      if (wanted_[i] && (!compare::needs_full_compare(context(i)) || !target_.is_empty(table))) {
+      if (wanted_[i] &&
+          (!compare::needs_full_compare(context(i)) || !holds_nothing(target_, table))) {
         return false;
       }
     }
@@ -346,16 +366,25 @@ class Pull {
     bool must_ask = false;
     Knowledge known;
     std::vector<Row> set_back;
+    std::set<Row, KeyOrder> waiting;  // keys of rows that wait at the target
   };
 
   Reading plan_reading(std::size_t index) {
     const compare::PullContext meeting = context(index);
     Reading reading{.index = index,
                     .whole = compare::needs_full_compare(meeting),
-                    .known = meeting.target.knowledge};
+                    .known = meeting.target.knowledge,
+                    .waiting = keys_that_wait(request_.target_tables[index].table)};
     reading.must_ask = !reading.whole && !compare::can_apply_known(meeting, false);
     if (request_.mirror && !reading.whole) reading.set_back = keys_to_set_back(index);
     return reading;
+  }
+
+  std::set<Row, KeyOrder> keys_that_wait(const ActiveTable& table) const {
+    std::set<Row, KeyOrder> keys{KeyOrder(table.spec)};
+    if (target_.count_quarantined() == 0) return keys;
+    for (QuarantinedRow& row : target_.quarantined(table)) keys.insert(std::move(row.key));
+    return keys;
   }
 
   std::vector<Reading> plan_readings(bool in_transaction) {
@@ -388,8 +417,17 @@ class Pull {
   void fill(const Reading& reading, Stage& stage) {
     const ActiveTable& from = request_.source_tables[reading.index].table;
     const std::int64_t total = reading.whole && request_.progress ? source_.count_rows(from) : 0;
-    std::unique_ptr<RowStream> rows =
-        reading.whole ? source_.all_rows(from) : source_.changes_since(from, reading.known);
+    // A backup holds what its source holds, and nothing that waits there.
+    std::vector<QuarantinedRow> waiting;
+    if (!request_.mirror) waiting = waiting_rows(source_, from);
+    std::erase_if(waiting, [this](const QuarantinedRow& row) {
+      return !row.fits_types && !target_.traits().loose;
+    });
+    const std::unique_ptr<RowStream> rows = with_waiting(
+        reading.whole ? source_.all_rows(from) : source_.changes_since(from, reading.known),
+        std::move(waiting), from.spec, [&reading](const QuarantinedRow& row) {
+          return reading.whole || (row.version && !reading.known.covers(*row.version));
+        });
     std::set<Row, KeyOrder> set_back(reading.set_back.begin(), reading.set_back.end(),
                                      KeyOrder(from.spec));
     std::int64_t done = 0;
@@ -435,7 +473,7 @@ class Pull {
     return std::make_unique<SplitStage>(
         target_.make_stage(
             table, {.concurrent = concurrent, .whole = reading.whole, .translated = translated}),
-        std::move(deletes));
+        std::move(deletes), reading.waiting);
   }
 
   void apply_while_reading(std::size_t index) {
@@ -450,11 +488,12 @@ class Pull {
       }
     });
     try {
-      appliers_[index]->apply_rows(stage.rows());
+      appliers_[index]->apply_rows(stage.rows(), stage.waiting());
       reader.join();
+      appliers_[index]->apply_contested(stage.contested(), stage.waiting());
     } catch (...) {
       stage.abandon();
-      reader.join();
+      if (reader.joinable()) reader.join();
       throw;
     }
   }
@@ -492,7 +531,7 @@ class Pull {
     if (!fired) return;
     CapturedTable& into = request_.target_tables[index];
     if (!target_.has_pending(into.table)) return;
-    target_.harvest(into.table, into.state);
+    capture::harvest(target_, into.table, into.state);
     own_changes_meanwhile_[index] = true;
   }
 

@@ -70,6 +70,7 @@ class References::Gathering {
     item.key = arrival.key;
     item.row = arrival.row;
     rows_[index].present = true;
+    rows_[index].can_be_held = true;  // even if another that waits has asked for it before
     rows_[index].version = arrival.version;
     item.arrival = std::move(arrival);
     item.expanded = true;
@@ -122,6 +123,8 @@ class References::Gathering {
         owner_.suspect(*item.applier, item.key);
       } else if (item.kind == Kind::arrival && !item.done && fate.fate != compare::Fate::goes) {
         item.applier->set_aside(item.arrival);
+        // What keeps its place may refer to rows that have left.
+        owner_.suspect(*item.applier, item.key);
       }
     }
     take_away(spared);
@@ -342,6 +345,11 @@ class References::Gathering {
 
   void wait(std::size_t index) {
     Item& item = items_[index];
+    if (item.applier->clear_place(to_views(item.key), item.row)) {
+      owner_.remember_gone(*item.applier, item.key, item.row);
+      owner_.suspect_referrers(*item.applier, to_views(item.row));
+      return;
+    }
     // What the source itself holds without a parent is its application's affair.
     if (is_as_at_source(index)) return;
     LocalRow local = target_.find(item.applier->table(), to_views(item.key));
@@ -426,7 +434,6 @@ class References::Gathering {
     }
     if (item.kind == Kind::held) {
       if (table.carry_out(item.withdrawal)) return false;
-      if (!item.withdrawal.row.empty()) owner_.suspect(table, item.key);
     } else {
       const bool arriving = item.kind == Kind::arrival || item.came;
       table.bury(to_views(item.key),
@@ -436,6 +443,9 @@ class References::Gathering {
                   .later_than_us = fates_[index].later_than_us});
     }
     owner_.remember_gone(table, item.key, item.row);
+    if (table.is_referenced() && !item.row.empty()) {
+      owner_.suspect_referrers(table, to_views(item.row));
+    }
     return true;
   }
 

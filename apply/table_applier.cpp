@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "apply/held_rows.h"
 #include "engines/spool.h"
 #include "model/error.h"
 
@@ -34,10 +35,11 @@ TableApplier::TableApplier(const Context& context)
       referenced_(context.target.is_referenced(context.table)),
       known_before_(context.target_state.knowledge) {}
 
-void TableApplier::apply_rows(Stage& stage) {
+void TableApplier::apply_rows(Stage& stage, const std::set<Row, KeyOrder>& waiting) {
   const bool whole = compare::needs_full_compare(rules_context_);
   // Decided before the clock floor moves: it asks what was so when the two met.
-  const bool known = compare::can_apply_known(rules_context_, whole && target_.is_empty(table_));
+  const bool known =
+      compare::can_apply_known(rules_context_, whole && holds_nothing(target_, table_));
   applied_ = true;
   filled_ = known && whole;
   if (whole) {
@@ -48,6 +50,7 @@ void TableApplier::apply_rows(Stage& stage) {
   } else if (whole) {
     if (!table_.spec.foreign_keys.empty()) written_.emplace();
     verdict_rows_ = std::make_unique<Spool>(table_.spec.key, Spool::Options{});
+    for (const Row& key : waiting) waiting_keys_.insert(encoded(to_views(key)));
     target_.compare_all(table_, stage, *this);
     verdict_rows_->finish();
     apply_verdicts();
@@ -106,6 +109,11 @@ void TableApplier::refused(const ChangedRow& incoming, const Refusal& refusal) {
 }
 
 void TableApplier::pair(const ChangedRow* incoming, const ChangedRow* local, bool equal) {
+  // Judged with what waits in its place.
+  if (!waiting_keys_.empty() && incoming == nullptr &&
+      waiting_keys_.contains(encoded(local->key))) {
+    return;
+  }
   Verdict verdict{.equal = equal,
                   .local_present = local != nullptr && local->present,
                   .target_only = incoming == nullptr};
@@ -124,6 +132,108 @@ void TableApplier::pair(const ChangedRow* incoming, const ChangedRow* local, boo
     verdict_rows_->add({.key = local->key});
   }
   verdicts_.push_back(verdict);
+}
+
+// A row that waits here is what this node has of its key, as if it were in the table.
+void TableApplier::apply_contested(const std::vector<ContestedRow>& rows,
+                                   const std::set<Row, KeyOrder>& waiting) {
+  for (const ContestedRow& row : rows) {
+    const auto key = to_views(row.key);
+    const auto image = to_views(row.row);
+    waiting_keys_.erase(encoded(key));
+    settle_with_waiting({.key = key,
+                         .row = image,
+                         .present = row.present,
+                         .version = row.version,
+                         .revert = row.revert});
+  }
+  judge_lone_waiting(waiting);
+}
+
+void TableApplier::settle_with_waiting(const ChangedRow& incoming) {
+  const LocalRow local = target_.find(table_, incoming.key);
+  auto waiting = find_waiting(to_row(incoming.key));
+  if (!waiting || drop_overtaken(*waiting, local)) {
+    compare(incoming, local);
+    return;
+  }
+  Verdict verdict{.local_present = local.present};
+  verdict.equal = incoming.present && identical(incoming.row, to_views(waiting->row));
+  verdict.decision = context_.rules.receive(rules_context_, side_of(incoming),
+                                            {.present = true, .version = waiting->version},
+                                            verdict.equal, incoming.revert);
+  act_on_waiting(verdict, incoming, std::move(*waiting));
+}
+
+/// Those that a full compare met nowhere at the source.
+void TableApplier::judge_lone_waiting(const std::set<Row, KeyOrder>& keys) {
+  for (const Row& owned_key : keys) {
+    const auto key = to_views(owned_key);
+    if (waiting_keys_.erase(encoded(key)) == 0) continue;
+    const LocalRow local = target_.find(table_, key);
+    const auto waiting = find_waiting(owned_key);
+    if (waiting && !drop_overtaken(*waiting, local)) {
+      Verdict verdict{.local_present = local.present, .target_only = true};
+      verdict.decision = context_.rules.only_at_target(
+          rules_context_, {.present = true, .version = waiting->version});
+      act_on_waiting(verdict, {.key = key}, *waiting);
+    } else if (local.present || local.version) {
+      act(context_.rules.only_at_target(rules_context_, side_of(local)), {.key = key}, local,
+          false);
+    }
+  }
+}
+
+std::optional<QuarantinedRow> TableApplier::find_waiting(const Row& key) {
+  if (target_.count_quarantined() == 0) return std::nullopt;
+  for (QuarantinedRow& waiting : target_.quarantined(table_)) {
+    if (waiting.key == key) return std::move(waiting);
+  }
+  return std::nullopt;
+}
+
+void TableApplier::act_on_waiting(const Verdict& verdict, const ChangedRow& incoming,
+                                  QuarantinedRow waiting) {
+  const compare::Decision& decision = verdict.decision;
+  if (decision.conflict) {
+    ConflictSide theirs = source_side(incoming);
+    ConflictSide ours{
+        .node = waiting.source, .version = waiting.version, .present = true, .row = waiting.row};
+    if (!decision.incoming_wins) std::swap(theirs, ours);
+    log(*decision.conflict, decision.status, incoming.key, std::move(theirs), std::move(ours));
+  }
+  switch (decision.action) {
+    case compare::Action::keep:
+      return;
+    case compare::Action::take_version:
+      waiting.version = incoming.version;
+      target_.quarantine(table_, waiting);
+      return;
+    case compare::Action::take:
+    case compare::Action::take_as_new: {
+      const std::optional<Version> version = decision.action == compare::Action::take
+                                                 ? incoming.version
+                                                 : new_version(decision.later_than_us);
+      if (verdict.equal) {
+        waiting.version = version;
+        target_.quarantine(table_, waiting);
+      } else {
+        target_.release_quarantined(table_, incoming.key);
+        // The delete of a row that cannot be here has nothing else to delete.
+        if (!incoming.present && !waiting.fits_types) return;
+        write(incoming, verdict.local_present, version);
+      }
+      return;
+    }
+    case compare::Action::keep_as_new:
+      waiting.version = new_version(decision.later_than_us);
+      target_.quarantine(table_, waiting);
+      return;
+    case compare::Action::forget:
+      target_.release_quarantined(table_, incoming.key);
+      write({.key = incoming.key}, verdict.local_present, std::nullopt);
+      return;
+  }
 }
 
 void TableApplier::apply_verdicts() {
@@ -243,7 +353,8 @@ void TableApplier::park(RowView key, RowView row, const std::optional<Version>& 
                                 .reason = refusal.reason,
                                 .source = context_.source.name(),
                                 .session_id = context_.session_id,
-                                .since_us = target_.clock_us()});
+                                .since_us = target_.clock_us(),
+                                .fits_types = refusal.kind != Refusal::Kind::type});
     ++refused_;
     return;
   }
@@ -270,29 +381,29 @@ void TableApplier::delete_waiting(const ChangedRow& tombstone) {
   }
 }
 
+/// The place was taken by a later row. It is one of this node's own, whose author has not seen what
+/// waited: what comes from elsewhere was compared with it.
+bool TableApplier::drop_overtaken(const QuarantinedRow& waiting, const LocalRow& local) {
+  if (!local.version) return false;
+  if (waiting.version && !is_later(*local.version, *waiting.version)) return false;
+  const auto key = to_views(waiting.key);
+  ConflictSide loser{
+      .node = waiting.source, .version = waiting.version, .present = true, .row = waiting.row};
+  log(!waiting.version ? ConflictType::baseline_differs
+      : local.present  ? ConflictType::update_differs
+                       : ConflictType::delete_updated,
+      ConflictStatus::resolved, key, target_side(local), std::move(loser));
+  target_.release_quarantined(table_, key);
+  return true;
+}
+
 void TableApplier::retry_quarantined() {
   if (refused_ == 0 && target_.count_quarantined() == 0) return;
   for (const QuarantinedRow& waiting : target_.quarantined(table_)) {
     const auto key = to_views(waiting.key);
     const auto row = to_views(waiting.row);
     const LocalRow local = target_.find(table_, key);
-    const bool overwritten =
-        local.version && (!waiting.version || is_later(*local.version, *waiting.version));
-    if (overwritten) {
-      // Its own author may replace it; nobody else has seen it. Whose a row from before activation
-      // is nobody knows, but this node's it is not.
-      const OriginId& author = local.version->origin;
-      if (waiting.version ? author != waiting.version->origin : author == state_.origin) {
-        ConflictSide loser{.node = waiting.source,
-                           .version = waiting.version,
-                           .present = true,
-                           .row = waiting.row};
-        log(waiting.version ? ConflictType::update_differs : ConflictType::baseline_differs,
-            ConflictStatus::resolved, key, target_side(local), std::move(loser));
-      }
-      target_.release_quarantined(table_, key);
-      continue;
-    }
+    if (drop_overtaken(waiting, local)) continue;
     const Arrival arrival{.key = waiting.key,
                           .row = waiting.row,
                           .version = waiting.version,
@@ -357,6 +468,7 @@ std::optional<Refusal> TableApplier::carry_out(const Withdrawal& withdrawal) {
   }
   target_.put_version(table_, key, !row.empty(), withdrawal.version);
   count_write(now.present, !row.empty());
+  if (!row.empty()) context_.references.suspect(*this, withdrawal.key);
   return std::nullopt;
 }
 
@@ -391,7 +503,20 @@ void TableApplier::keep(const Withdrawal& withdrawal, std::optional<std::int64_t
   target_.put_version(table_, key, true, later_version(later_than_us));
 }
 
+bool TableApplier::clear_place(RowView key, const Row& row) {
+  const auto waiting = find_waiting(to_row(key));
+  if (!waiting || waiting->row == row) return false;
+  const LocalRow local = target_.find(table_, key);
+  if (!local.present || drop_overtaken(*waiting, local) || target_.put_row(table_, key, {})) {
+    return false;
+  }
+  target_.put_version(table_, key, false, std::nullopt);
+  count_write(true, false);
+  return true;
+}
+
 void TableApplier::bury(RowView key, const LocalRow& row, const Deletion& deletion) {
+  if (clear_place(key, row.row)) return;
   ConflictSide winner =
       side(deletion.type == ConflictType::child_exists ? context_.source : target_, deletion.by,
            false, {});
@@ -516,6 +641,8 @@ void TableApplier::settle_unique(const std::vector<Parked>& waiting) {
       const bool overtaken = now && parked.version && is_later(*now, *parked.version);
       target_.put_version(table_, key, true,
                           overtaken ? later_version(now->changed_at_us) : parked.version);
+      // What it refers to may have gone while it was out of its table.
+      context_.references.suspect(*this, parked.key);
     } else if (stood[index].by_stand_in) {
       take_stand_in_away(parked, stood[index].row);
     }

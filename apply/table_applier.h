@@ -25,6 +25,15 @@ class ConflictLog {
   virtual void tell_waiting(const std::string& table, const QuarantinedRow& row) = 0;
 };
 
+/// What came for the place of a row that waits in quarantine.
+struct ContestedRow {
+  Row key;
+  Row row;
+  bool present = false;
+  std::optional<Version> version;
+  bool revert = false;
+};
+
 class TableApplier;
 
 /// A change that takes away a row, or a value of one, to which others may refer: it waits until
@@ -45,6 +54,8 @@ class ReferenceKeeper {
   /// version later than the result. `only_ask` changes nothing either way.
   virtual std::optional<std::int64_t> make_way(TableApplier& table, const Withdrawal& withdrawal,
                                                bool only_ask) = 0;
+  /// The row may refer to something that is not there.
+  virtual void suspect(TableApplier& table, const Row& key) = 0;
 };
 
 class TableApplier final : private ApplySink, private PairSink {
@@ -79,7 +90,11 @@ class TableApplier final : private ApplySink, private PairSink {
 
   // The stages of a pull in their order; each is done for all tables before the next begins.
   /// Parents before children. Consumes the stage; deletes of rows to which others may refer wait.
-  void apply_rows(Stage& stage);
+  /// What comes for keys that are `waiting` is not in the stage.
+  void apply_rows(Stage& stage, const std::set<Row, KeyOrder>& waiting);
+  /// After apply_rows(): rows that are to be compared with what waits in their places.
+  void apply_contested(const std::vector<ContestedRow>& rows,
+                       const std::set<Row, KeyOrder>& waiting);
   /// Children before parents: deletes that the pull kept apart (none: null), and those that wait.
   void apply_deletes(Stage* stage);
   /// Rows that a unique constraint refused.
@@ -122,6 +137,9 @@ class TableApplier final : private ApplySink, private PairSink {
     std::optional<Version> by;
     std::optional<std::int64_t> later_than_us;
   };
+  /// True when `row` only kept the place of another that waits for it: then it has gone, and the
+  /// one that waits decides.
+  bool clear_place(RowView key, const Row& row);
   /// The row becomes a tombstone and goes to the conflict log.
   void bury(RowView key, const LocalRow& row, const Deletion& deletion);
   /// Writes a row that was deleted here, because one that came refers to it.
@@ -155,6 +173,11 @@ class TableApplier final : private ApplySink, private PairSink {
   void pair(const ChangedRow* incoming, const ChangedRow* local, bool equal) override;
 
   void apply_verdicts();
+  void settle_with_waiting(const ChangedRow& incoming);
+  void act_on_waiting(const Verdict& verdict, const ChangedRow& incoming, QuarantinedRow waiting);
+  void judge_lone_waiting(const std::set<Row, KeyOrder>& keys);
+  std::optional<QuarantinedRow> find_waiting(const Row& key);
+  bool drop_overtaken(const QuarantinedRow& waiting, const LocalRow& local);
   void act(const compare::Decision& decision, const ChangedRow& incoming, const LocalRow& local,
            bool equal);
   void write(const ChangedRow& incoming, bool local_present, const std::optional<Version>& version);
@@ -210,6 +233,8 @@ class TableApplier final : private ApplySink, private PairSink {
   /// Encoded keys of the target's rows from before activation that got their first version here:
   /// where a unique value is disputed they still count as rows without one.
   std::unordered_set<std::string> joined_keys_;
+  // Full compare: keys of rows that wait here, without those that the source has something for.
+  std::set<std::string> waiting_keys_;
 };
 
 }  // namespace tidemark::apply

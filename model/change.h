@@ -109,6 +109,7 @@ struct QuarantinedRow {
   std::string source;              // configured name of the node that sent it
   std::string session_id;
   std::int64_t since_us = 0;
+  bool fits_types = true;  // another constraint than the types of its columns is in its way
 };
 
 /// What one pull did to one table of its target.

@@ -13,6 +13,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include "apply/held_rows.h"
 #include "capture/activate.h"
 #include "capture/identity.h"
 #include "model/error.h"
@@ -576,8 +577,8 @@ class Session {
           // Who has forgotten something was not always empty, and keeps its place in the order:
           // else it would join whoever remembers, and then a peer that is empty too, for ever in
           // turn.
-          empty[i] =
-              !node.has_pending(table) && tables[i].state.forgotten.empty() && node.is_empty(table);
+          empty[i] = !node.has_pending(table) && tables[i].state.forgotten.empty() &&
+                     apply::holds_nothing(node, table);
         }
       });
     };

@@ -176,14 +176,15 @@ void PostgresqlNode::quarantine(const ActiveTable& table, const QuarantinedRow& 
     parameters.resize(parameters.size() + 4);
   }
   parameters.insert(parameters.end(),
-                    {row.reason, row.source, row.session_id, std::to_string(row.since_us)});
+                    {row.reason, row.source, row.session_id, std::to_string(row.since_us),
+                     std::string(row.fits_types ? "t" : "f")});
   connection_.run_prepared(
-      "INSERT INTO tidemark.quarantine VALUES (" + parameter_list(11) +
+      "INSERT INTO tidemark.quarantine VALUES (" + parameter_list(12) +
           ") ON CONFLICT (table_id, key) DO UPDATE SET row = excluded.row, changed_at_us = "
           "excluded.changed_at_us, origin = excluded.origin, sequence = excluded.sequence, "
           "inserted "
           "= excluded.inserted, reason = excluded.reason, source = excluded.source, session_id = "
-          "excluded.session_id, since_us = excluded.since_us",
+          "excluded.session_id, since_us = excluded.since_us, fits_types = excluded.fits_types",
       parameters);
 }
 
@@ -191,7 +192,7 @@ std::vector<QuarantinedRow> PostgresqlNode::quarantined(const ActiveTable& table
   std::vector<QuarantinedRow> kept;
   const Rows rows = connection_.run_prepared(
       "SELECT key, row, changed_at_us, origin, sequence, inserted, reason, source, session_id, "
-      "since_us FROM tidemark.quarantine WHERE table_id = $1 ORDER BY since_us, key",
+      "since_us, fits_types FROM tidemark.quarantine WHERE table_id = $1 ORDER BY since_us, key",
       {std::to_string(table.id)});
   for (int i = 0; i < rows.size(); ++i) {
     QuarantinedRow row;
@@ -211,6 +212,7 @@ std::vector<QuarantinedRow> PostgresqlNode::quarantined(const ActiveTable& table
     row.source = rows.text(i, 7);
     row.session_id = rows.text(i, 8);
     row.since_us = rows.integer(i, 9);
+    row.fits_types = rows.boolean(i, 10);
     kept.push_back(std::move(row));
   }
   return kept;

@@ -171,7 +171,7 @@ void SqliteNode::quarantine(const ActiveTable& table, const QuarantinedRow& row)
   const std::string key = key_text(table.spec, row.key);
   const std::string image = row_to_json(names_of(table.spec), row.row).dump();
   Statement insert(connection_, "INSERT OR REPLACE INTO tidemark_quarantine VALUES (" +
-                                    TableSql::parameters(1, 11) + ")");
+                                    TableSql::parameters(1, 12) + ")");
   insert.bind(1, table.id).bind_text(2, key).bind_text(3, image);
   if (row.version) {
     insert.bind(4, row.version->changed_at_us)
@@ -183,14 +183,16 @@ void SqliteNode::quarantine(const ActiveTable& table, const QuarantinedRow& row)
       .bind_text(9, row.source)
       .bind_text(10, row.session_id)
       .bind(11, row.since_us)
+      .bind(12, row.fits_types ? 1 : 0)
       .run();
 }
 
 std::vector<QuarantinedRow> SqliteNode::quarantined(const ActiveTable& table) {
   std::vector<QuarantinedRow> rows;
-  Statement statement(connection_,
-                      "SELECT key, row, changed_at_us, origin, sequence, inserted, reason, source, "
-                      "session_id, since_us FROM tidemark_quarantine WHERE table_id = ?1");
+  Statement statement(
+      connection_,
+      "SELECT key, row, changed_at_us, origin, sequence, inserted, reason, source, "
+      "session_id, since_us, fits_types FROM tidemark_quarantine WHERE table_id = ?1");
   statement.bind(1, table.id);
   while (statement.step()) {
     QuarantinedRow row;
@@ -210,6 +212,7 @@ std::vector<QuarantinedRow> SqliteNode::quarantined(const ActiveTable& table) {
     row.source = statement.text(7);
     row.session_id = statement.text(8);
     row.since_us = statement.integer(9);
+    row.fits_types = statement.integer(10) != 0;
     rows.push_back(std::move(row));
   }
   return rows;

@@ -1,5 +1,6 @@
 -- Rows that this database could not hold, with the reason: tried again in every session. `key` and `row` are
--- JSON with the type of every value; the version is NULL where the row is from before activation.
+-- JSON with the type of every value; the version is NULL where the row is from before activation. Where the
+-- types take the row and something else does not, the row is passed on to other nodes.
 CREATE TABLE tidemark_quarantine (
   table_id INTEGER NOT NULL,
   key TEXT NOT NULL,
@@ -12,5 +13,6 @@ CREATE TABLE tidemark_quarantine (
   source TEXT NOT NULL,
   session_id TEXT NOT NULL,
   since_us INTEGER NOT NULL,
+  fits_types INTEGER NOT NULL,
   PRIMARY KEY (table_id, key)
 ) WITHOUT ROWID;

@@ -101,3 +101,45 @@ TEST_CASE_TEMPLATE("old conflicts are dropped, but never one that is open", Engi
   });
   CHECK(left == std::vector<std::string>{"01", "04"});
 }
+
+TEST_CASE_TEMPLATE("a row in quarantine is kept as it came until it is released", Engine,
+                   TIDEMARK_ENGINES) {
+  Contract contract(Engine::make());
+  const ActiveTable item = contract.activate(item_table());
+  const QuarantinedRow typed{.key = {integer(1)},
+                             .row = {integer(1), text("one"), real(1.5)},
+                             .version = foreign(5, 7),
+                             .reason = "because",
+                             .source = "hub",
+                             .session_id = "s1",
+                             .since_us = 99};
+  QuarantinedRow old = typed;
+  old.key = {integer(2)};
+  old.row = {integer(2), text("two"), text("no number")};
+  old.version.reset();
+  old.fits_types = false;
+  contract.node->begin_write();
+  contract.node->quarantine(item, typed);
+  contract.node->quarantine(item, old);
+  QuarantinedRow newer = typed;
+  newer.version = foreign(6, 8);
+  contract.node->quarantine(item, newer);
+  contract.node->commit();
+  CHECK(contract.read([&] { return contract.node->count_quarantined(); }) == 2);
+  for (const QuarantinedRow& kept :
+       contract.read([&] { return contract.node->quarantined(item); })) {
+    const QuarantinedRow& expected = kept.key == old.key ? old : newer;
+    CHECK(kept.key == expected.key);
+    CHECK(kept.row == expected.row);
+    CHECK(kept.version == expected.version);
+    CHECK(kept.reason == "because");
+    CHECK(kept.source == "hub");
+    CHECK(kept.session_id == "s1");
+    CHECK(kept.since_us == 99);
+    CHECK(kept.fits_types == expected.fits_types);
+  }
+  contract.node->begin_write();
+  contract.node->release_quarantined(item, to_views(newer.key));
+  contract.node->commit();
+  CHECK(contract.read([&] { return contract.node->quarantined(item); }).at(0).key == old.key);
+}
