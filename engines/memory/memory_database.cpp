@@ -78,6 +78,12 @@ std::optional<Refusal> refusal_of(const Table& table, RowView row) {
                      "NOT NULL constraint failed: " + table.spec.name + "." + column.name};
     }
   }
+  for (const Check& check : table.checks) {
+    const ValueView& value = row[check.column];
+    if (value.kind == ValueKind::integer && value.integer > check.limit) {
+      return Refusal{Refusal::Kind::check, "CHECK constraint failed: " + table.spec.name};
+    }
+  }
   std::optional<Refusal> refusal;
   each_rival(table, row, [&](const StoredRow&, const UniqueSpec& unique) {
     if (refusal) return;
@@ -236,6 +242,18 @@ void MemoryDatabase::drop_table(const std::string& name) {
     it->second.row = StoredRow();
     it = it->second.version ? std::next(it) : table.entries.erase(it);
   }
+}
+
+void MemoryDatabase::add_check(const std::string& name, const std::string& column,
+                               std::int64_t limit) {
+  require_no_writer();
+  Table& table = table_of(name);
+  table.checks.push_back({.column = position_of(table.spec, column), .limit = limit});
+}
+
+void MemoryDatabase::drop_checks() {
+  require_no_writer();
+  for (auto& [name, table] : content_.tables) table.checks.clear();
 }
 
 void MemoryDatabase::insert(const std::string& name, const Row& row) {

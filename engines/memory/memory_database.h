@@ -88,6 +88,12 @@ struct Capture {
   std::map<NodeId, PeerMeeting> meetings;
 };
 
+/// A check of a table: no row holds more than `limit` in the column.
+struct Check {
+  std::size_t column = 0;
+  std::int64_t limit = 0;
+};
+
 struct Table {
   explicit Table(const TableSpec& table_spec)
       : spec(table_spec), entries(KeyLess(table_spec)), exists(true) {}
@@ -96,6 +102,7 @@ struct Table {
   Entries entries;
   bool exists;  // a dropped table is remembered as long as it is under capture
   std::optional<Capture> capture;
+  std::vector<Check> checks;
 };
 
 /// Everything that a copy of the database copies.
@@ -123,6 +130,8 @@ class MemoryDatabase {
   // -----------------------------
   void create_table(const TableSpec& spec);
   void drop_table(const std::string& table);
+  void add_check(const std::string& table, const std::string& column, std::int64_t limit);
+  void drop_checks();
   // Foreign keys hold: whatever would break one is refused with an Error and undone, and deletes
   // act on the rows that refer to the deleted one as their tables say.
   void insert(const std::string& table, const Row& row);   // throws when the key is there

@@ -41,6 +41,7 @@ void Checker::restored(const NodeView& before, const Rows& copy,
   std::set<std::string> logged;
   for (const NodeView& other : others) {
     held.merge(values_of(other.rows));
+    held.merge(values_of(other.waiting));
     for (const LoggedConflict& conflict : other.conflicts) logged.insert(conflict.loser);
   }
   for (const std::string& value : written_) {
@@ -72,8 +73,37 @@ bool Checker::may_bring_back(const LoggedConflict& conflict) const {
   if (conflict.type == "baseline_differs") return early_purge_;
   // A row that was deleted comes back with one that refers to it.
   if (conflict.type == "child_exists" || conflict.type == "parent_missing") return true;
+  if (waited_.contains(conflict.winner)) return true;
   return conflict.type == "target_changed" || conflict.policy == "earliest" ||
          conflict.policy == "first_node";
+}
+
+void Checker::rest(const std::vector<NodeView>& nodes) {
+  std::set<std::pair<std::string, std::int64_t>> waiting;
+  for (const NodeView& node : nodes) {
+    for (const auto& [place, value] : node.waiting) waiting.insert(place);
+  }
+  const auto settled = [&waiting](const Rows& rows) {
+    Rows others = rows;
+    std::erase_if(others, [&](const auto& row) { return waiting.contains(row.first); });
+    return others;
+  };
+  for (const NodeView& node : nodes) {
+    if (settled(node.whole_rows) == settled(nodes.front().whole_rows)) continue;
+    throw Violation("nodes " + nodes.front().name + " and " + node.name +
+                    " differ in rows that wait nowhere:" + printed(nodes.front().whole_rows) +
+                    " against" + printed(node.whole_rows));
+  }
+}
+
+void Checker::require_carried(const NodeView& node) const {
+  for (const auto& [place, carried] : node.carried) {
+    const std::string& value = node.rows.at(place);
+    const auto written = carried_.find(value);
+    if (written == carried_.end() || written->second == carried) continue;
+    throw Violation("node " + node.name + ": the row " + value +
+                    " holds other values than it was written with");
+  }
 }
 
 void Checker::finish(const std::vector<NodeView>& nodes) const {
@@ -86,6 +116,10 @@ void Checker::finish(const std::vector<NodeView>& nodes) const {
       throw Violation("nodes " + nodes.front().name + " and " + node.name + " differ:" +
                       printed(nodes.front().whole_rows) + " against" + printed(node.whole_rows));
     }
+    if (!node.waiting.empty()) {
+      throw Violation("node " + node.name + ": rows wait for what will never come");
+    }
+    require_carried(node);
   }
   const std::set<std::string> final_values = values_of(nodes.front().rows);
   std::set<std::string> logged;

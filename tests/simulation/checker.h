@@ -37,6 +37,8 @@ struct NodeView {
   std::string name;
   Rows rows;
   Rows whole_rows;  // every column, where a row has more to it than its value
+  Rows carried;     // what else the rows hold, bit for bit, where that is looked at
+  Rows waiting;     // in quarantine
   std::vector<LoggedConflict> conflicts;
 };
 
@@ -53,12 +55,20 @@ class Checker {
   explicit Checker(bool early_purge) : early_purge_(early_purge), may_go_back_(early_purge) {}
 
   /// An application's write was acknowledged. `overwritten` is what it found there, empty if
-  /// nothing; `value` is empty for a delete. `on_mirror`: the target of a backup, where overwriting
-  /// a row decides nothing.
+  /// nothing; `value` is empty for a delete. `on_mirror`: the target of a backup, or a node
+  /// that has not joined yet, where overwriting a row decides nothing.
   void wrote(const std::string& value, const std::string& overwritten, bool on_mirror);
   /// The row of this value was changed without another value: that is a write like any other, and
   /// may win over one that deleted it.
   void rewrote(const std::string& value) { brought_back_.insert(value); }
+  /// What the row of this value held besides as soon as it was written: it never holds anything
+  /// else.
+  void carries(const std::string& value, std::string carried) {
+    carried_[value] = std::move(carried);
+  }
+  /// The row of this value waits in quarantine. As soon as it fits it is a new change of its node,
+  /// which may win over one that was made meanwhile (the conflict log says which).
+  void waits(const std::string& value) { waited_.insert(value); }
   /// The database of `node` was replaced by an older copy of itself; `before` is what it held until
   /// then, `others` are all other nodes.
   void restored(const NodeView& before, const Rows& copy, const std::vector<NodeView>& others);
@@ -67,6 +77,9 @@ class Checker {
   /// Versions may disappear here: tombstones were purged.
   void purged(const std::string& node) { versions_.erase(node); }
 
+  /// Every pair has met often enough, but nodes differ in what they can hold: only rows that wait
+  /// somewhere may differ.
+  static void rest(const std::vector<NodeView>& nodes);
   /// The end: every pair has met often enough.
   void finish(const std::vector<NodeView>& nodes) const;
 
@@ -79,7 +92,11 @@ class Checker {
 
   const bool early_purge_;
   bool may_go_back_;  // a restored node has missed what was purged since, too
+  void require_carried(const NodeView& node) const;
+
   std::set<std::string> written_;
+  std::map<std::string, std::string> carried_;  // by value
+  std::set<std::string> waited_;
   std::set<std::string> seen_;  // overwritten or deleted by somebody who saw it
   std::set<std::string> seen_on_mirror_;
   std::set<std::string> gone_;          // may have been lost with a disk

@@ -32,6 +32,11 @@ class Random {
 constexpr std::array<std::int64_t, 4> kWrongClocks{-500, -50, 50, 500};
 constexpr std::array<std::int64_t, 5> kClocks{0, -500, -50, 50, 500};
 constexpr std::array<std::int64_t, 3> kSteps{0, 1, 10};
+constexpr std::int64_t kSecond = 1'000'000;
+constexpr std::int64_t kDay = 86'400 * kSecond;
+constexpr std::array<std::int64_t, 14> kFarClocks{
+    0,     -kSecond,   kSecond,   -60 * kSecond, 60 * kSecond, -3600 * kSecond, kDay,
+    -kDay, -31 * kDay, 31 * kDay, 365 * kDay,    -365 * kDay,  3653 * kDay,     -3653 * kDay};
 constexpr std::array<Policy, 4> kPolicies{Policy::latest, Policy::earliest, Policy::first_node,
                                           Policy::manual};
 
@@ -51,10 +56,26 @@ class Maker {
     history_.unique_codes = options_.unique_codes;
     if (options_.references) make_references();
     history_.early_purge = options_.faults && random_.chance(0.3);
+    history_.boundary_values = options_.boundary_values;
+    if (options_.checks) make_limits();
+    if (options_.membership) make_late();
+    if (options_.years) {
+      now_ = 1'700'000'000 * kSecond;
+      history_.guarded = random_.chance(0.5);
+      // Sessions purge by the clock, and it jumps: in their own time, before everybody has met.
+      history_.early_purge = true;
+    }
     for (std::size_t node = 0; node < history_.nodes; ++node) begin_node(node);
     // Where many writes are refused for want of a parent, more are needed until something happens.
     const std::int64_t length = random_.between(5, 59) * (history_.references.empty() ? 1 : 3);
-    for (std::int64_t i = 0; i < length; ++i) add_action();
+    for (std::int64_t i = 0; i < length; ++i) {
+      if (options_.membership && random_.chance(0.08)) {
+        change_membership();
+      } else {
+        add_action();
+      }
+    }
+    while (!history_.late.empty() && !outside_.empty()) join(*outside_.begin());
     return std::move(history_);
   }
 
@@ -111,6 +132,57 @@ class Maker {
     }
   }
 
+  void make_limits() {
+    history_.limits.assign(history_.nodes, kNoLimit);
+    if (random_.chance(0.3)) {
+      history_.limits.assign(history_.nodes, 60);
+      return;
+    }
+    for (std::int64_t& limit : history_.limits) {
+      if (random_.chance(0.4)) limit = random_.chance(0.5) ? 50 : 80;
+    }
+  }
+
+  /// Who joins late knows nothing of what was purged, and who is forgotten may not.
+  void make_late() {
+    history_.early_purge = options_.faults;
+    history_.late.assign(history_.nodes, false);
+    for (std::size_t node = 1; node < history_.nodes; ++node) {
+      if (!random_.chance(0.25)) continue;
+      history_.late[node] = true;
+      outside_.insert(node);
+      if (random_.chance(0.4)) copies_.insert(node);
+    }
+  }
+
+  void join(std::size_t node) {
+    Action& action = add(ActionKind::join, node);
+    if (copies_.contains(node)) {
+      std::size_t of = 0;
+      do {
+        of = index(random_.below(count(history_.nodes)));
+      } while (outside_.contains(of));
+      action.number = count(of) + 1;
+      if (!history_.limits.empty()) history_.limits[node] = history_.limits[of];
+    }
+    outside_.erase(node);
+  }
+
+  void change_membership() {
+    const auto node = index(random_.below(count(history_.nodes)));
+    if (outside_.contains(node)) {
+      join(node);
+    } else if (!away_.contains(node)) {
+      add(ActionKind::leave, node);
+      away_.insert(node);
+    } else if (options_.faults && random_.chance(0.5)) {
+      add(ActionKind::forget, node);
+    } else {
+      add(ActionKind::come_back, node);
+      away_.erase(node);
+    }
+  }
+
   void refer(Action& action) {
     if (history_.references.empty() || !action.value) return;
     for (const Reference& reference : history_.references) {
@@ -140,9 +212,10 @@ class Maker {
 
   void begin_node(std::size_t node) {
     if (options_.faults && random_.chance(0.3)) {
-      add(ActionKind::clock, node).number = random_.choice(kWrongClocks);
+      add(ActionKind::clock, node).number =
+          options_.years ? random_.choice(kFarClocks) : random_.choice(kWrongClocks);
     }
-    if (!random_.chance(0.4)) return;
+    if (!random_.chance(0.4) || copies_.contains(node)) return;
     for (std::int64_t key = 0; key < kKeys; ++key) {
       if (random_.chance(0.4)) continue;
       Action& action = add(ActionKind::old_row, node);
@@ -151,6 +224,7 @@ class Maker {
       action.value =
           random_.chance(0.3) ? "same" + std::to_string(key) : "w" + std::to_string(++writes_);
       refer(action);
+      grade(action);
     }
   }
 
@@ -159,7 +233,8 @@ class Maker {
     const std::int64_t dice = random_.below(100);
     const auto node = index(random_.below(count(history_.nodes)));
     if (dice < 55) {
-      add_write(node);
+      // What is in the place of a copy before it is made is nobody's.
+      if (!copies_.contains(node) || !outside_.contains(node)) add_write(node);
     } else if (dice < 90) {
       add_session();
     } else if (!options_.faults) {
@@ -169,7 +244,10 @@ class Maker {
         add(ActionKind::purge, node);
       }
     } else if (dice < 96) {
-      add(ActionKind::clock, node).number = random_.choice(kClocks);
+      add(ActionKind::clock, node).number =
+          options_.years ? random_.choice(kFarClocks) : random_.choice(kClocks);
+    } else if (outside_.contains(node)) {
+      return;
     } else if (dice < 98) {
       add(ActionKind::copy, node);
       copied_.insert(node);
@@ -185,6 +263,11 @@ class Maker {
     action.value = value();
     if (history_.unique_codes && random_.chance(0.7)) action.code = random_.below(4);
     refer(action);
+    grade(action);
+  }
+
+  void grade(Action& action) {
+    if (!history_.limits.empty() && action.value) action.grade = random_.below(kNoLimit);
   }
 
   void add_session() {
@@ -210,6 +293,9 @@ class Maker {
   std::int64_t writes_ = 0;
   std::set<std::size_t> met_;
   std::set<std::size_t> copied_;
+  std::set<std::size_t> outside_;  // have not joined yet
+  std::set<std::size_t> copies_;   // join, or have joined, as copies of others
+  std::set<std::size_t> away_;
 };
 
 std::string name_of(std::size_t node) { return {static_cast<char>('a' + node)}; }
@@ -237,6 +323,7 @@ std::string describe(const History& history, const Action& action) {
       if (action.code) text += " code " + std::to_string(*action.code);
       if (action.first_reference) text += " first " + std::to_string(*action.first_reference);
       if (action.second_reference) text += " second " + std::to_string(*action.second_reference);
+      if (action.grade) text += " grade " + std::to_string(*action.grade);
       return text;
     }
     case ActionKind::session: {
@@ -256,6 +343,17 @@ std::string describe(const History& history, const Action& action) {
       return when + node + ": copied";
     case ActionKind::restore:
       return when + node + ": restored as incarnation " + std::to_string(action.number);
+    case ActionKind::join:
+      return when + node + ": joins" +
+             (action.number > 0
+                  ? " as a copy of " + name_of(static_cast<std::size_t>(action.number - 1))
+                  : "");
+    case ActionKind::leave:
+      return when + node + ": leaves";
+    case ActionKind::forget:
+      return when + node + ": is forgotten";
+    case ActionKind::come_back:
+      return when + node + ": comes back";
   }
   return {};
 }
@@ -263,7 +361,12 @@ std::string describe(const History& history, const Action& action) {
 std::string describe_jobs(const History& history) {
   static constexpr std::array<const char*, 4> kNames{"latest", "earliest", "first_node", "manual"};
   std::string text = std::to_string(history.nodes) + " nodes, " + std::to_string(history.tables) +
-                     " tables" + (history.unique_codes ? ", unique codes" : "") + "\n";
+                     " tables" + (history.unique_codes ? ", unique codes" : "") +
+                     (history.guarded ? ", guarded clocks" : "") + "\n";
+  for (std::size_t node = 0; node < history.limits.size(); ++node) {
+    if (history.limits[node] == kNoLimit) continue;
+    text += name_of(node) + " takes grades up to " + std::to_string(history.limits[node]) + "\n";
+  }
   static constexpr std::array<const char*, 4> kActions{"", " restrict", " cascade", " set null"};
   for (const Reference& reference : history.references) {
     text += "table " + std::to_string(reference.child) +

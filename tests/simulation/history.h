@@ -1,7 +1,8 @@
 // A History is everything that happens in one simulated world, as data: which nodes and jobs there
 // are, what applications write, when sessions run, whose clock is wrong, what is purged, copied and
-// restored. It is made from a seed alone, so that a seed is enough to see a failure again, and
-// knows nothing of the product: the executable model runs the same histories.
+// restored, who joins late, stays away or is made from a copy of another. It is made from a seed
+// alone, so that a seed is enough to see a failure again, and knows nothing of the product: the
+// executable model runs the same histories.
 #pragma once
 
 #include <cstdint>
@@ -31,6 +32,10 @@ enum class ActionKind : std::uint8_t {
   clock,    // from now on the node's clock is wrong by `number`
   copy,     // the node's database is copied away
   restore,  // the node goes back to its copy, as incarnation `number`
+  join,     // the node is activated only now; as a copy of node `number` - 1, if there is a number
+  leave,    // no session reaches the node any more
+  forget,   // everybody else stops waiting for the node
+  come_back,
 };
 
 /// An application's write that happens when the session is about to begin a transaction on the
@@ -61,6 +66,7 @@ struct Action {
   std::optional<std::int64_t>
       code;  // a value that is unique in its table, where the history has that
   std::optional<std::int64_t> first_reference, second_reference;
+  std::optional<std::int64_t> grade;  // what checks look at, where the history has them
   std::int64_t number = 0;
   std::vector<Interruption> interruptions;
   std::int64_t fail_at = 0;  // the session dies at this step; 0: it does not
@@ -73,6 +79,10 @@ struct History {
   std::size_t tables = 1;     // a key belongs to table `key % tables`
   bool unique_codes = false;  // rows carry a code that no other row of the table may carry
   std::vector<Reference> references;
+  bool boundary_values = false;      // rows carry values at the edges of every type
+  std::vector<std::int64_t> limits;  // of every node: no row has a greater grade; empty: no checks
+  std::vector<bool> late;            // nodes that join by an action; empty: none
+  bool guarded = false;              // sessions refuse clocks that differ by seconds
   bool early_purge = false;  // tombstones are purged before all have met: rows may be revived
   bool restores = false;
   std::vector<Action> actions;
@@ -86,6 +96,10 @@ struct HistoryOptions {
   bool tables = false;         // sometimes two tables
   bool unique_codes = false;
   bool references = false;  // tables with foreign keys
+  bool boundary_values = false;
+  bool checks = false;      // sometimes the same on every node, sometimes others
+  bool years = false;       // clocks are wrong by seconds to years
+  bool membership = false;  // nodes join late, also as copies, leave, are forgotten and come back
   std::size_t max_nodes = 6;
 };
 
@@ -97,5 +111,6 @@ std::string describe_jobs(const History& history);
 std::string describe(const History& history, const Action& action);
 
 inline constexpr std::int64_t kKeys = 6;
+inline constexpr std::int64_t kNoLimit = 100;  // every grade is below it
 
 }  // namespace tidemark::simulation

@@ -76,6 +76,52 @@ TEST_CASE("worlds with foreign keys keep the laws whatever disturbs them") {
               .options = {.policies = true, .backups = true, .references = true}});
 }
 
+TEST_CASE("worlds whose clocks are wrong by seconds to years keep the laws") {
+  check_laws({.name = "years of skew",
+              .histories = 20'000,
+              .options = {.boundary_values = true, .years = true}});
+}
+
+TEST_CASE("worlds with late, lost and copied nodes keep the laws") {
+  check_laws({.name = "late, lost and copied nodes",
+              .histories = 20'000,
+              .options = {.boundary_values = true, .membership = true}});
+}
+
+TEST_CASE("worlds of everything keep the laws") {
+  check_laws({.name = "worlds of everything without checks",
+              .histories = 10'000,
+              .options = {.policies = true,
+                          .unique_codes = true,
+                          .references = true,
+                          .boundary_values = true,
+                          .years = true,
+                          .membership = true}});
+  check_laws({.name = "worlds of everything",
+              .histories = 20'000,
+              .options = {.unique_codes = true,
+                          .references = true,
+                          .boundary_values = true,
+                          .checks = true,
+                          .years = true,
+                          .membership = true}});
+}
+
+TEST_CASE("worlds whose nodes differ in what they can hold keep the laws") {
+  check_laws({.name = "worlds with checks and no faults",
+              .histories = 10'000,
+              .options = {.faults = false, .boundary_values = true, .checks = true}});
+  check_laws({.name = "worlds with checks, foreign keys and no faults",
+              .histories = 10'000,
+              .options = {.faults = false, .references = true, .checks = true}});
+  check_laws({.name = "worlds with checks",
+              .histories = 10'000,
+              .options = {.boundary_values = true, .checks = true}});
+  check_laws({.name = "worlds with checks and foreign keys",
+              .histories = 10'000,
+              .options = {.references = true, .checks = true}});
+}
+
 TEST_CASE("worlds of SQLite files keep the laws") {
   Twin files;
   files.make_database = tidemark::testing::make_sqlite_database;
@@ -86,6 +132,15 @@ TEST_CASE("worlds of SQLite files keep the laws") {
   check_laws({.name = "worlds of SQLite files with foreign keys",
               .histories = 150,
               .options = {.policies = true, .unique_codes = true, .references = true},
+              .twin = files});
+  files.palette = Palette::sqlite;
+  check_laws({.name = "worlds of SQLite files with everything",
+              .histories = 150,
+              .options = {.unique_codes = true,
+                          .references = true,
+                          .boundary_values = true,
+                          .checks = true,
+                          .membership = true},
               .twin = files});
 }
 
@@ -100,6 +155,12 @@ TEST_CASE("worlds of PostgreSQL databases keep the laws") {
               .histories = 20,
               .options = {.references = true},
               .twin = databases});
+  databases.palette = Palette::postgresql;
+  check_laws(
+      {.name = "worlds of PostgreSQL databases with everything",
+       .histories = 20,
+       .options = {.references = true, .boundary_values = true, .checks = true, .membership = true},
+       .twin = databases});
 }
 
 TEST_CASE("worlds of mixed databases keep the laws") {
@@ -116,6 +177,12 @@ TEST_CASE("worlds of mixed databases keep the laws") {
               .histories = 20,
               .options = {.references = true},
               .twin = mixed});
+  mixed.palette = Palette::mixed;
+  check_laws(
+      {.name = "worlds of SQLite and PostgreSQL with everything",
+       .histories = 20,
+       .options = {.references = true, .boundary_values = true, .checks = true, .membership = true},
+       .twin = mixed});
   check_laws({.name = "backups between SQLite and PostgreSQL",
               .histories = 10,
               .options = {.backups = true},

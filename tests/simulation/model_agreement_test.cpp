@@ -47,6 +47,8 @@ json action_to_json(const Action& action) {
       return {"copy", action.now, action.node};
     case ActionKind::restore:
       return {"restore", action.now, action.node, action.number};
+    default:  // not among what the model plays
+      break;
   }
   return {};
 }

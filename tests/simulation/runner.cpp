@@ -1,5 +1,7 @@
 #include "tests/simulation/runner.h"
 
+#include <doctest/doctest.h>
+
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -24,6 +26,8 @@ void add(Outcome& sum, const Outcome& part) {
   sum.sessions += part.sessions;
   sum.conflicts += part.conflicts;
   sum.failures += part.failures;
+  sum.refusals += part.refusals;
+  sum.waited += part.waited;
 }
 
 }  // namespace
@@ -43,8 +47,11 @@ std::string RunReport::summary() const {
                 static_cast<unsigned long long>(histories), sum.writes, sum.sessions, sum.failures,
                 sum.conflicts, seconds);
   std::string result = text;
+  if (sum.refusals > 0) result += ", " + std::to_string(sum.refusals) + " sessions refused";
+  if (sum.waited > 0) result += ", " + std::to_string(sum.waited) + " rows waited";
   if (seed) {
-    result += "; TIDEMARK_SEED=" + std::to_string(*seed) + " replays: " + violation;
+    result += "; TIDEMARK_SEED=" + std::to_string(*seed) + " tidemark_simulation_test -tc='" +
+              test + "' replays: " + violation;
   }
   return result;
 }
@@ -99,6 +106,7 @@ RunReport run(const RunRequest& request) {
   for (unsigned i = 1; i < count && histories > 1; ++i) threads.emplace_back(work);
   work();
   for (std::thread& thread : threads) thread.join();
+  report.test = doctest::getContextOptions()->currentTest->m_name;
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   std::cerr << request.name << ": " << report.summary() << "\n";
   return report;

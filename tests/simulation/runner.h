@@ -27,6 +27,7 @@ struct RunReport {
   /// The lowest seed that broke a law among those that ran, and how.
   std::optional<std::uint64_t> seed;
   std::string violation;
+  std::string test;  // that ran them
   double seconds = 0;
 
   /// For the log of a test: how much was simulated.

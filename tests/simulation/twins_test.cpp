@@ -2,6 +2,7 @@
 // checker has to notice.
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <memory>
 #include <utility>
 
@@ -128,6 +129,71 @@ class ForgetfulApply final : public testing::NodeDecorator {
   }
 };
 
+/// Sends zero for every real that is almost zero, and for every negative zero.
+class RoundingReader final : public testing::NodeDecorator {
+ public:
+  using NodeDecorator::NodeDecorator;
+  std::unique_ptr<RowStream> changes_since(const ActiveTable& table,
+                                           const Knowledge& known) override {
+    class Rounded final : public RowStream {
+     public:
+      explicit Rounded(std::unique_ptr<RowStream> rows) : rows_(std::move(rows)) {}
+      bool next(ChangedRow& row) override {
+        if (!rows_->next(row)) return false;
+        values_.assign(row.row.begin(), row.row.end());
+        for (ValueView& value : values_) {
+          if (value.kind == ValueKind::real && std::fabs(value.real) < 1e-300) value.real = 0.0;
+        }
+        row.row = values_;
+        return true;
+      }
+
+     private:
+      const std::unique_ptr<RowStream> rows_;
+      std::vector<ValueView> values_;
+    };
+    return std::make_unique<Rounded>(inner().changes_since(table, known));
+  }
+};
+
+/// Loses the rows that it cannot hold.
+class ForgetfulQuarantine final : public testing::NodeDecorator {
+ public:
+  using NodeDecorator::NodeDecorator;
+  void quarantine(const ActiveTable&, const QuarantinedRow&) override {}
+};
+
+/// Keeps the rows that it cannot hold to itself.
+class SilentQuarantine final : public testing::NodeDecorator {
+ public:
+  using NodeDecorator::NodeDecorator;
+  void begin_read() override {
+    reading_ = true;
+    NodeDecorator::begin_read();
+  }
+  void begin_write(Exclusion exclusion) override {
+    reading_ = false;
+    NodeDecorator::begin_write(exclusion);
+  }
+  std::int64_t count_quarantined() override {
+    return reading_ ? 0 : NodeDecorator::count_quarantined();
+  }
+
+ private:
+  bool reading_ = false;
+};
+
+/// Does not tell that it has purged anything.
+class SilentPurge final : public testing::NodeDecorator {
+ public:
+  using NodeDecorator::NodeDecorator;
+  TableState load_state(const ActiveTable& table) override {
+    TableState state = NodeDecorator::load_state(table);
+    state.forgotten = Knowledge();
+    return state;
+  }
+};
+
 class BlindToOrphans final : public testing::NodeDecorator {
  public:
   using NodeDecorator::NodeDecorator;
@@ -163,6 +229,22 @@ TEST_CASE("a rule for references that lets nobody go is noticed") {
 
 TEST_CASE("a target that looks for no broken references is noticed") {
   check_caught("no look at references", twin_with<BlindToOrphans>(), 30, {.references = true});
+}
+
+TEST_CASE("a source that alters values is noticed") {
+  check_caught("altered values", twin_with<RoundingReader>(), 30, {.boundary_values = true});
+}
+
+TEST_CASE("a node that loses what it cannot hold is noticed") {
+  check_caught("forgetful quarantine", twin_with<ForgetfulQuarantine>(), 30, {.checks = true});
+}
+
+TEST_CASE("a node that keeps what it cannot hold to itself is noticed") {
+  check_caught("silent quarantine", twin_with<SilentQuarantine>(), 5, {.checks = true});
+}
+
+TEST_CASE("a node that purges without a trace is noticed by nodes that were forgotten") {
+  check_caught("purge without a trace", twin_with<SilentPurge>(), 1, {.membership = true});
 }
 
 TEST_CASE("a forgetful harvest is noticed") {

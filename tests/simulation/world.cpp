@@ -4,11 +4,14 @@
 #include <array>
 #include <climits>
 #include <cstring>
+#include <functional>
 #include <optional>
 #include <set>
 #include <sstream>
+#include <string_view>
 
 #include "capture/activate.h"
+#include "capture/harvest.h"
 #include "model/error.h"
 #include "scheduler/session.h"
 #include "tests/fixtures/node_decorator.h"
@@ -39,7 +42,7 @@ std::string table_name(std::size_t index) {
   return kNames[index];
 }
 
-TableSpec make_table(std::size_t index, const History& history) {
+TableSpec make_table(std::size_t index, const History& history, Palette palette) {
   TableSpec spec;
   spec.name = table_name(index);
   spec.columns = {{.name = "id", .declared_type = "INTEGER"},
@@ -48,9 +51,18 @@ TableSpec make_table(std::size_t index, const History& history) {
   spec.key = {0};
   spec.integer_key = true;
   if (history.unique_codes) spec.uniques = {{.name = "code", .columns = {2}}};
-  if (history.references.empty()) return spec;
-  spec.columns.push_back({.name = "first", .declared_type = "INTEGER"});
-  spec.columns.push_back({.name = "second", .declared_type = "INTEGER"});
+  if (!history.references.empty()) {
+    spec.columns.push_back({.name = "first", .declared_type = "INTEGER"});
+    spec.columns.push_back({.name = "second", .declared_type = "INTEGER"});
+  }
+  if (!history.limits.empty()) {
+    spec.columns.push_back({.name = "grade", .declared_type = "INTEGER"});
+  }
+  if (history.boundary_values) {
+    for (const BoundaryColumn& each : boundary_columns(palette)) {
+      spec.columns.push_back(each.column);
+    }
+  }
   static constexpr std::array<ReferenceAction, 4> kActions{
       ReferenceAction::none, ReferenceAction::restrict, ReferenceAction::cascade,
       ReferenceAction::set_null};
@@ -74,8 +86,8 @@ std::string value_of(const Row& row) {
   return row.empty() ? std::string() : std::string(row[1].view().bytes);
 }
 
-scheduler::JobConfig make_job(const Edge& edge, const std::string& first,
-                              const std::string& second) {
+scheduler::JobConfig make_job(const Edge& edge, const std::string& first, const std::string& second,
+                              bool guarded) {
   static constexpr std::array<tidemark::Policy, 4> kPolicies{
       tidemark::Policy::latest, tidemark::Policy::earliest, tidemark::Policy::first_node,
       tidemark::Policy::manual};
@@ -84,6 +96,7 @@ scheduler::JobConfig make_job(const Edge& edge, const std::string& first,
   job.nodes = {first, second};
   job.mode = edge.mode == Mode::backup ? scheduler::Mode::backup : scheduler::Mode::two_way;
   job.policy = kPolicies[static_cast<std::size_t>(edge.policy)];
+  if (!guarded) job.max_clock_skew = std::chrono::microseconds::max();
   return job;
 }
 
@@ -93,6 +106,7 @@ struct World::Site {
   std::string name;
   std::string origin;
   bool is_mirror = false;  // the target of a backup
+  bool is_away = false;
   std::int64_t clock_error = 0;
   std::unique_ptr<testing::TestDatabase> database;
   std::unique_ptr<Node> node;
@@ -146,14 +160,20 @@ class World::InterruptedNode final : public testing::NodeDecorator {
 World::World(const History& history, const Twin& twin, std::ostream* trace)
     : history_(history), twin_(twin), trace_(trace), checker_(history.early_purge) {
   for (std::size_t i = 0; i < history.tables; ++i) {
-    tables_.push_back(make_table(i, history));
+    tables_.push_back(make_table(i, history, twin.palette));
   }
   for (std::size_t i = 0; i < history.nodes; ++i) {
     auto site = std::make_unique<Site>();
     site->name = std::string(1, static_cast<char>('a' + i));
     site->origin = site->name + "#1";
     site->database = twin.make_database();
-    site->database->create_tables(tables_);
+    std::vector<testing::Check> checks;
+    if (!history.limits.empty() && history.limits[i] != kNoLimit) {
+      for (const TableSpec& table : tables_) {
+        checks.push_back({.table = table.name, .column = "grade", .limit = history.limits[i]});
+      }
+    }
+    site->database->create_tables(tables_, checks);
     sites_.push_back(std::move(site));
   }
   for (const Edge& edge : history.edges) {
@@ -168,17 +188,12 @@ World::~World() {
 Outcome World::run() {
   try {
     act();
+    gather();
+    if (has_lone_checks()) settle_as_far_as_checks_allow();
     settle();
   } catch (const Violation&) {
     trace("the law was broken here:");
     throw;
-  }
-  if (!history_.references.empty()) {
-    for (const auto& site : sites_) {
-      if (site->node->count_quarantined() > 0) {
-        throw Violation("node " + site->name + ": rows wait for others that will never come");
-      }
-    }
   }
   checker_.finish(views());
   outcome_.writes = checker_.writes();
@@ -194,11 +209,39 @@ void World::act() {
     if (action.kind != ActionKind::old_row && action.kind != ActionKind::clock) break;
     perform(action);
   }
-  for (const auto& site : sites_) {
-    open(*site);
-    activate(*site);
+  for (std::size_t i = 0; i < sites_.size(); ++i) {
+    if (!history_.late.empty() && history_.late[i]) continue;
+    open(*sites_[i]);
+    activate(*sites_[i]);
   }
   for (; done < history_.actions.size(); ++done) perform(history_.actions[done]);
+}
+
+/// Everybody is back, and clocks that sessions would refuse are set right.
+void World::gather() {
+  for (const auto& site : sites_) {
+    site->is_away = false;
+    if (history_.guarded) site->clock_error = 0;
+    site->database->set_clock(history_.actions.back().now + site->clock_error);
+  }
+}
+
+bool World::has_lone_checks() const {
+  return std::adjacent_find(history_.limits.begin(), history_.limits.end(),
+                            std::not_equal_to<>()) != history_.limits.end();
+}
+
+/// Rows that wait are tried again in every session, so there is no rest to wait for.
+void World::settle_as_far_as_checks_allow() {
+  const std::size_t rounds = 3 * sites_.size() + 1;
+  for (std::size_t round = 0; round < rounds; ++round) {
+    for (const Edge& edge : history_.edges) session(edge, nullptr);
+    trace("a round of sessions");
+  }
+  const std::vector<NodeView> all = views();
+  for (const NodeView& view : all) outcome_.waited += view.waiting.size();
+  Checker::rest(all);
+  for (const auto& site : sites_) site->database->drop_checks();
 }
 
 void World::settle() {
@@ -229,7 +272,8 @@ void World::perform(const Action& action) {
                    .value = action.value,
                    .code = action.code,
                    .first_reference = action.first_reference,
-                   .second_reference = action.second_reference});
+                   .second_reference = action.second_reference,
+                   .grade = action.grade});
       break;
     case ActionKind::session:
       session(history_.edges[action.edge], &action);
@@ -248,6 +292,18 @@ void World::perform(const Action& action) {
       break;
     case ActionKind::restore:
       restore(action);
+      break;
+    case ActionKind::join:
+      join(action);
+      break;
+    case ActionKind::leave:
+      site.is_away = true;
+      break;
+    case ActionKind::forget:
+      forget(site);
+      break;
+    case ActionKind::come_back:
+      site.is_away = false;
       break;
   }
   trace(describe(history_, action));
@@ -298,6 +354,7 @@ std::string World::printed(std::size_t index) {
     for (const auto& [peer, knowledge] : peers) print_all(text_of(peer).c_str(), knowledge);
   }
   out << " |";
+  for (const auto& [place, value] : view.waiting) out << " waits " << place.second << "=" << value;
   for (const LoggedConflict& conflict : view.conflicts) {
     out << " " << conflict.key << " " << conflict.type << " " << conflict.winner << ">"
         << conflict.loser;
@@ -305,9 +362,38 @@ std::string World::printed(std::size_t index) {
   return out.str();
 }
 
+Row World::make_row(const Written& what) const {
+  const auto optional = [](const std::optional<std::int64_t>& number) {
+    return number ? integer(*number) : null();
+  };
+  const std::string value = what.value.value_or("");
+  Row row{integer(what.key), text(value), optional(what.code)};
+  if (!history_.references.empty()) {
+    row.push_back(optional(what.first_reference));
+    row.push_back(optional(what.second_reference));
+  }
+  if (!history_.limits.empty()) row.push_back(optional(what.grade));
+  if (history_.boundary_values) {
+    std::uint64_t number = history_.seed;
+    for (const char c : value) number = number * 31 + static_cast<unsigned char>(c);
+    const Row values = boundary_row(twin_.palette, number);
+    row.insert(row.end(), values.begin(), values.end());
+  }
+  return row;
+}
+
+/// The boundary values of a row.
+std::string World::carried_by(const Row& row) const {
+  const auto views = to_views(row);
+  std::string text;
+  append_encoding(RowView(views).last(boundary_columns(twin_.palette).size()), text);
+  return text;
+}
+
 void World::write(Site& site, const Written& what) {
   const TableSpec& table = table_of(what.key);
-  const auto& [key, value, code, first, second] = what;
+  const std::int64_t key = what.key;
+  const std::optional<std::string>& value = what.value;
   const bool refers = !history_.references.empty();
   const Rows before = refers ? rows_of(site) : Rows();
   const Rows whole_before = refers ? whole_rows_of(site) : Rows();
@@ -316,11 +402,7 @@ void World::write(Site& site, const Written& what) {
     if (row[0] == integer(key)) overwritten = value_of(row);
   }
   if (!value && overwritten.empty()) return;
-  Row row{integer(key), text(value.value_or("")), code ? integer(*code) : null()};
-  if (refers) {
-    row.push_back(first ? integer(*first) : null());
-    row.push_back(second ? integer(*second) : null());
-  }
+  const Row row = make_row(what);
   try {
     if (!value) {
       site.database->remove(table, {integer(key)});
@@ -331,17 +413,24 @@ void World::write(Site& site, const Written& what) {
     }
   } catch (const Error&) {
     // The database refused the row: the application knows that it was not written.
-    if (!history_.unique_codes && !refers) throw;
+    if (!history_.unique_codes && !refers && history_.limits.empty()) throw;
     return;
   }
-  checker_.wrote(value.value_or(""), overwritten, site.is_mirror);
+  if (history_.boundary_values && value) {
+    for (const Row& written : site.database->rows(table)) {
+      if (written[0] == integer(key)) checker_.carries(*value, carried_by(written));
+    }
+  }
+  // Before a node joins nobody hears of its deletes.
+  const bool decides_nothing = site.is_mirror || !site.node;
+  checker_.wrote(value.value_or(""), overwritten, decides_nothing);
   if (!refers) return;
   // What went along with a deleted row was deleted by somebody who could see it.
   const Rows after = rows_of(site);
   const Rows whole_after = whole_rows_of(site);
   for (const auto& [place, before_value] : before) {
     if (!after.contains(place)) {
-      checker_.wrote("", before_value, site.is_mirror);
+      checker_.wrote("", before_value, decides_nothing);
     } else if (after.at(place) == before_value && whole_after.at(place) != whole_before.at(place)) {
       checker_.rewrote(before_value);
     }
@@ -366,13 +455,14 @@ void World::check_references(Site& site) {
 }
 
 void World::purge(Site& site) {
+  if (!site.node) return;
   Node& node = *site.node;
   for (const ActiveTable& table : node.active_tables()) {
     std::vector<Knowledge> others;
     // Waiting for its peers is all that a node can do; it is enough where what they know has
     // reached everybody else.
     for (const auto& other : sites_) {
-      if (history_.early_purge || other.get() == &site) continue;
+      if (history_.early_purge || other.get() == &site || !other->node) continue;
       others.push_back(state_of(*other, table.spec.name).knowledge);
     }
     node.begin_write();
@@ -409,9 +499,57 @@ void World::restore(const Action& action) {
   site.node->commit();
 }
 
+void World::join(const Action& action) {
+  Site& site = *sites_[action.node];
+  if (action.number == 0) {
+    open(site);
+    activate(site);
+    return;
+  }
+  Site& original = *sites_[static_cast<std::size_t>(action.number - 1)];
+  // A change that waits in the log gets a version here and there, of one time. Whoever writes over
+  // it with a clock that was set back before it is numbered there has the same time again, and
+  // nobody can tell which of them is later.
+  if (has_wrong_clocks()) harvest(original);
+  site.database = original.database->copy();
+  site.database->set_clock(action.now + site.clock_error);
+  site.databases_before += 1'000'000;
+  open(site);
+  site.node->begin_write();
+  capture::start_origin(
+      *site.node,
+      {.node_id = uuid_of(site.name), .incarnation = 1, .origin = uuid_of(site.origin)});
+  site.node->commit();
+}
+
+bool World::has_wrong_clocks() const {
+  return std::any_of(history_.actions.begin(), history_.actions.end(),
+                     [](const Action& action) { return action.kind == ActionKind::clock; });
+}
+
+void World::harvest(Site& site) {
+  std::vector<capture::CapturedTable> tables;
+  site.node->begin_write();
+  for (const ActiveTable& table : site.node->active_tables()) {
+    tables.push_back({.table = table, .state = site.node->load_state(table)});
+  }
+  capture::harvest(*site.node, tables);
+  site.node->commit();
+}
+
+void World::forget(const Site& site) {
+  for (const auto& other : sites_) {
+    if (!other->node || other.get() == &site) continue;
+    other->node->begin_write();
+    other->node->forget_peer(uuid_of(site.name));
+    other->node->commit();
+  }
+}
+
 void World::session(const Edge& edge, const Action* action) {
   Site& first = *sites_[edge.first];
   Site& second = *sites_[edge.second];
+  if (!first.node || !second.node || first.is_away || second.is_away) return;
   const bool disturbed =
       action != nullptr && (action->fail_at != 0 || !action->interruptions.empty());
   const bool is_backup = edge.mode == Mode::backup;
@@ -424,16 +562,21 @@ void World::session(const Edge& edge, const Action* action) {
     scheduler::SessionOptions options;
     options.rules = twin_.rules;
     options.session_id = std::to_string(outcome_.sessions);
-    scheduler::run_session(make_job(edge, first.name, second.name), *first.node, *second.node,
-                           std::chrono::days(30), options);
+    scheduler::run_session(make_job(edge, first.name, second.name, history_.guarded), *first.node,
+                           *second.node, std::chrono::days(30), options);
   } catch (const Error& error) {
     disturbed_ = nullptr;
+    if (history_.guarded && error.code() == ExitCode::refused &&
+        std::string_view(error.what()).starts_with("the clock of node ")) {
+      ++outcome_.refusals;
+      return;
+    }
     if (std::strcmp(error.what(), kDied) != 0) throw;
     ++outcome_.failures;
     return;
   }
   disturbed_ = nullptr;
-  if (is_backup && !disturbed) {
+  if (is_backup && !disturbed && second.node->count_quarantined() == 0) {
     if (rows_of(first) != source_before)
       throw Violation("a backup changed its source " + first.name);
     if (rows_of(second) != source_before) {
@@ -447,6 +590,9 @@ void World::session(const Edge& edge, const Action* action) {
 
 void World::observe(std::size_t node) {
   check_references(*sites_[node]);
+  if (!history_.limits.empty()) {
+    for (const auto& [place, value] : view_of(*sites_[node]).waiting) checker_.waits(value);
+  }
   checker_.observe(sites_[node]->name, versions(node));
 }
 
@@ -491,8 +637,22 @@ Rows World::whole_rows_of(Site& site) {
 
 NodeView World::view_of(Site& site) {
   NodeView view{.name = site.name, .rows = rows_of(site)};
-  if (!history_.references.empty()) view.whole_rows = whole_rows_of(site);
+  if (!history_.references.empty() || !history_.limits.empty()) {
+    view.whole_rows = whole_rows_of(site);
+  }
+  for (const TableSpec& table : tables_) {
+    if (!history_.boundary_values) break;
+    for (const Row& row : site.database->rows(table)) {
+      view.carried[{table.name, row[0].view().integer}] = carried_by(row);
+    }
+  }
+  if (!site.node) return view;
   site.node->begin_read();
+  for (const ActiveTable& table : site.node->active_tables()) {
+    for (const QuarantinedRow& row : site.node->quarantined(table)) {
+      view.waiting[{table.spec.name, row.key[0].view().integer}] = value_of(row.row);
+    }
+  }
   for (const Conflict& conflict : site.node->conflicts()) {
     view.conflicts.push_back({.key = conflict.key[0].view().integer,
                               .type = std::string(to_string(conflict.type)),

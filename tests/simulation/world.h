@@ -12,6 +12,7 @@
 #include "compare/decide.h"
 #include "engines/engine.h"
 #include "tests/fixtures/test_database.h"
+#include "tests/simulation/boundary_values.h"
 #include "tests/simulation/checker.h"
 #include "tests/simulation/history.h"
 
@@ -22,6 +23,7 @@ struct Twin {
   std::function<std::unique_ptr<testing::TestDatabase>()> make_database =
       testing::make_memory_database;
   compare::Rules rules;
+  Palette palette = Palette::memory;  // what the databases hold
   /// Puts a broken node in place of a good one.
   std::function<std::unique_ptr<Node>(std::unique_ptr<Node>)> wrap;
 };
@@ -31,6 +33,8 @@ struct Outcome {
   std::size_t sessions = 0;
   std::size_t conflicts = 0;
   std::size_t failures = 0;  // sessions that died, as they should
+  std::size_t refusals = 0;  // sessions that a guard refused, as it should
+  std::size_t waited = 0;    // rows in quarantine before the checks were dropped
 };
 
 class World {
@@ -67,12 +71,21 @@ class World {
   struct Written {
     std::int64_t key = 0;
     std::optional<std::string> value;
-    std::optional<std::int64_t> code, first_reference, second_reference;
+    std::optional<std::int64_t> code, first_reference, second_reference, grade;
   };
+  Row make_row(const Written& what) const;
+  std::string carried_by(const Row& row) const;
   void write(Site& site, const Written& what);
   void check_references(Site& site);
   void purge(Site& site);
   void restore(const Action& action);
+  void join(const Action& action);
+  bool has_wrong_clocks() const;
+  static void harvest(Site& site);
+  void forget(const Site& site);
+  void gather();
+  void settle_as_far_as_checks_allow();
+  bool has_lone_checks() const;
   void session(const Edge& edge, const Action* action);
   void observe(std::size_t node);
   void open(Site& site);
