@@ -15,7 +15,7 @@
 //
 // The last two ask a tiny model: a node has seen a set of operations, a session makes two nodes see
 // what either has, and the latest operation on a key that a node has seen says what it holds. With
-// unique codes that is not so, and only the first two are used.
+// unique codes and with foreign keys that is not so, and only the first two are used.
 #include <doctest/doctest.h>
 
 #include <array>
@@ -30,6 +30,7 @@
 #include <thread>
 #include <vector>
 
+#include "tests/fixtures/node_decorator.h"
 #include "tests/simulation/world.h"
 
 namespace tidemark::simulation {
@@ -42,6 +43,12 @@ struct Scope {
   std::size_t operations = 0;
   std::size_t sessions = 0;
   bool unique_codes = false;  // every row that is written claims one and the same code
+  bool references = false;    // the row with key 1 refers to that with key 0
+  std::size_t nodes = 3;
+
+  /// What becomes of a row depends on the other one, too.
+  bool is_entangled() const { return unique_codes || references; }
+  std::size_t edges() const { return nodes == 2 ? 1 : nodes; }
 };
 
 struct Operation {
@@ -80,7 +87,7 @@ class Enumeration {
   void extend() {
     if (!steps_.empty()) visit_(steps_);
     if (operations_.size() < scope_.operations) {
-      const std::size_t nodes = operations_.empty() ? 1 : kNodes;
+      const std::size_t nodes = operations_.empty() ? 1 : scope_.nodes;
       for (std::size_t node = 0; node < nodes; ++node) {
         for (std::int64_t key = 0; key < kScopeKeys; ++key) {
           for (const bool is_delete : {false, true}) operate({node, key, is_delete});
@@ -88,7 +95,7 @@ class Enumeration {
       }
     }
     if (sessions_ == scope_.sessions) return;
-    for (std::size_t edge = 0; edge < kEdges.size(); ++edge) meet(edge);
+    for (std::size_t edge = 0; edge < scope_.edges(); ++edge) meet(edge);
   }
 
   void operate(const Operation& operation) {
@@ -96,7 +103,7 @@ class Enumeration {
         !takes_part(kEdges[steps_.back().edge], operation.node)) {
       return;
     }
-    if (!scope_.unique_codes && operation.is_delete && !holds(operation.node, operation.key)) {
+    if (!scope_.is_entangled() && operation.is_delete && !holds(operation.node, operation.key)) {
       return;
     }
     const unsigned before = seen_[operation.node];
@@ -112,7 +119,7 @@ class Enumeration {
   void meet(std::size_t edge) {
     const auto [first, second] = std::pair(kEdges[edge].first, kEdges[edge].second);
     // Nothing has happened yet, or the two have nothing to tell each other.
-    if (operations_.empty() || (!scope_.unique_codes && seen_[first] == seen_[second])) return;
+    if (operations_.empty() || (!scope_.is_entangled() && seen_[first] == seen_[second])) return;
     const auto before = seen_;
     seen_[first] |= seen_[second];
     seen_[second] = seen_[first];
@@ -142,9 +149,10 @@ class Enumeration {
 
 History history_of(const std::vector<Step>& steps, const Scope& scope) {
   History history;
-  history.nodes = kNodes;
-  history.edges.assign(kEdges.begin(), kEdges.end());
+  history.nodes = scope.nodes;
+  history.edges.assign(kEdges.begin(), kEdges.begin() + static_cast<std::ptrdiff_t>(scope.edges()));
   history.unique_codes = scope.unique_codes;
+  if (scope.references) history.references = {{.child = 0, .column = 0, .parent = 0}};
   std::int64_t now = 1000;
   const auto add = [&](ActionKind kind) -> Action& {
     Action& action = history.actions.emplace_back();
@@ -152,12 +160,12 @@ History history_of(const std::vector<Step>& steps, const Scope& scope) {
     action.now = now;
     return action;
   };
-  for (std::size_t node = 0; node < kNodes; ++node) {
+  for (std::size_t node = 0; node < scope.nodes; ++node) {
     Action& row = add(ActionKind::old_row);
     row.node = node;
     row.value = "old";
   }
-  for (std::size_t edge = 0; edge < kEdges.size(); ++edge) add(ActionKind::session).edge = edge;
+  for (std::size_t edge = 0; edge < scope.edges(); ++edge) add(ActionKind::session).edge = edge;
   std::size_t writes = 0;
   for (const Step& step : steps) {
     if (step.is_session) {
@@ -171,6 +179,7 @@ History history_of(const std::vector<Step>& steps, const Scope& scope) {
     if (step.operation.is_delete) continue;
     write.value = "w" + std::to_string(++writes);
     if (scope.unique_codes) write.code = 1;
+    if (scope.references && write.key == 1) write.first_reference = 0;
   }
   return history;
 }
@@ -252,6 +261,26 @@ TEST_CASE("every history of the small scope with a unique constraint keeps the l
   const std::size_t size = size_of_scope(3) - 1;
   check("small scope with unique codes",
         {.operations = size, .sessions = size + 1, .unique_codes = true});
+}
+
+TEST_CASE("every history of the small scope with a foreign key keeps the laws") {
+  const std::size_t size = size_of_scope(3) - 1;
+  check("small scope with a foreign key",
+        {.operations = size + 1, .sessions = size, .references = true});
+  check("small scope with a foreign key of two nodes",
+        {.operations = size + 2, .sessions = size + 1, .references = true, .nodes = 2});
+}
+
+TEST_CASE("a target that looks for no broken references is noticed in the small scope") {
+  class Blind final : public testing::NodeDecorator {
+   public:
+    using NodeDecorator::NodeDecorator;
+    std::vector<Row> orphans(const ActiveTable&, const Knowledge*) override { return {}; }
+  };
+  Twin twin;
+  twin.wrap = [](std::unique_ptr<Node> node) { return std::make_unique<Blind>(std::move(node)); };
+  CHECK(play("no look at references", {.operations = 3, .sessions = 1, .references = true}, twin)
+            .violations > 0);
 }
 
 TEST_CASE("a resolver that prefers the older version is noticed in the smallest scope") {
