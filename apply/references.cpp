@@ -74,10 +74,18 @@ class References::Gathering {
     rows_[index].version = arrival.version;
     item.arrival = std::move(arrival);
     item.expanded = true;
-    add_missing_parents(index);
-    // What refers to the row that is there goes with it.
-    const LocalRow local = target_.find(table.table(), to_views(items_[index].key));
-    if (local.present && table.is_referenced()) add_referrers_of(index, local.row, {});
+    arrivals_.push_back(index);
+  }
+
+  /// After all of them were added: they may refer to each other.
+  void connect_arrivals() {
+    for (const std::size_t index : arrivals_) {
+      add_missing_parents(index);
+      // What refers to the row that is there goes with it.
+      TableApplier& table = *items_[index].applier;
+      const LocalRow local = target_.find(table.table(), to_views(items_[index].key));
+      if (local.present && table.is_referenced()) add_referrers_of(index, local.row, {});
+    }
   }
 
   /// False when the row is not there, or refers to nothing that is missing.
@@ -241,6 +249,13 @@ class References::Gathering {
     const TableSpec& spec = parent.table().spec;
     std::optional<Row> key = as_key(spec, foreign_key.parent_columns, values);
     if (key && is_known(name, to_views(*key))) return entry(name, to_views(*key));
+    for (const std::size_t index : arrivals_) {
+      const Item& item = items_[index];
+      if (item.applier == &parent &&
+          identical(values_of(spec, foreign_key.parent_columns, to_views(item.row)), values)) {
+        return index;
+      }
+    }
     std::optional<Row> row = owner_.find_at_source_(name, foreign_key.parent_columns, values);
     if (!row) row = owner_.find_gone(parent, foreign_key.parent_columns, values);
     if (row) key = to_row(key_of(spec, to_views(*row)));
@@ -453,6 +468,7 @@ class References::Gathering {
   Node& target_;
   std::map<std::string, std::size_t> positions_;
   std::vector<Item> items_;
+  std::vector<std::size_t> arrivals_;
   std::vector<compare::ReferringRow> rows_;
   std::vector<compare::RowFate> fates_;
 };
@@ -530,6 +546,7 @@ bool References::gather_and_act() {
       gathering.add_arrival(*table, std::move(arrival));
     }
   }
+  gathering.connect_arrivals();
   for (TableApplier* table : order_) {
     for (auto& withdrawal : std::exchange(table->held(), {})) {
       if (table->is_overtaken(withdrawal)) {

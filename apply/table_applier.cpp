@@ -559,11 +559,16 @@ std::optional<Refusal> TableApplier::take_in(const Arrival& arrival) {
   const auto row = to_views(arrival.row);
   const bool was_present = target_.find(table_, key).present;
   if (auto refusal = target_.put_row(table_, key, row)) {
-    if (refusal->kind == Refusal::Kind::unique && !arrival.from_quarantine) {
-      park(key, row, arrival.version, *refusal);
-      return std::nullopt;
+    if (refusal->kind != Refusal::Kind::unique) return refusal;
+    // Who keeps the value is settled with the others that wait for theirs.
+    std::optional<Version> version = arrival.version;
+    if (arrival.from_quarantine) {
+      version = later_version(arrival.version ? std::optional(arrival.version->changed_at_us)
+                                              : std::nullopt);
+      target_.release_quarantined(table_, key);
     }
-    return refusal;
+    park(key, row, version, *refusal);
+    return std::nullopt;
   }
   if (written_) written_->insert(encoded(key));
   if (arrival.from_quarantine) {
