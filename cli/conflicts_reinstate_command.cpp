@@ -117,7 +117,7 @@ class Reinstating {
     return plan;
   }
 
-  static void fill(Reinstatement& plan, Node& node) {
+  void fill(Reinstatement& plan, Node& node) const {
     const Conflict& conflict = plan.booked->conflict;
     const std::vector<ActiveTable> tables = node.active_tables();
     const ActiveTable& table = find_table(tables, conflict.table, plan.node);
@@ -134,6 +134,37 @@ class Reinstating {
     if (conflict.winner.present && now.present) {
       plan.changed_since = now.row != arranged(conflict, conflict.winner.row, table.spec);
     }
+    // Of several conflicts one may bring back what the next refers to.
+    if (dry_run_ && context_.line().words.size() == 1) require_references(plan, node, table);
+  }
+
+  /// SQLite checks no foreign key in Tidemark's connection, and PostgreSQL's words name a
+  /// constraint only.
+  void require_references(const Reinstatement& plan, Node& node, const ActiveTable& table) const {
+    const std::string id = book_.short_id(plan.booked->conflict.id);
+    const auto row = to_views(plan.row);
+    const std::string what =
+        "the row of conflict " + id + " in table " + table.spec.name + " on node " + plan.node;
+    if (!plan.row.empty()) {
+      const std::vector<std::size_t> missing = node.missing_parents(table, row);
+      if (!missing.empty()) {
+        const ForeignKeySpec& key = table.spec.foreign_keys[missing.front()];
+        throw Error(ExitCode::failed,
+                    what + " cannot be written back: it refers to a row of table " +
+                        key.parent_table + " that is not there",
+                    "nothing was changed; bring that row back first, 'tidemark conflicts list "
+                    "--all' may have it");
+      }
+    }
+    const LocalRow now = node.find(table, to_views(plan.key));
+    if (!now.present) return;
+    const std::vector<Referrer> referrers = node.referrers(table, to_views(now.row), row);
+    if (referrers.empty()) return;
+    throw Error(ExitCode::failed,
+                what + (plan.row.empty() ? " cannot be deleted" : " cannot be written back") +
+                    ": rows of table " + referrers.front().table +
+                    " refer to what would go with it",
+                "nothing was changed; change or delete those rows first");
   }
 
   bool write(const Reinstatement& plan) {
@@ -143,6 +174,7 @@ class Reinstating {
     try {
       const std::vector<ActiveTable> tables = node.active_tables();
       const ActiveTable& table = find_table(tables, conflict.table, plan.node);
+      require_references(plan, node, table);
       const std::optional<Refusal> refusal =
           node.write_as_local_change(table, to_views(plan.key), to_views(plan.row));
       if (refusal) {

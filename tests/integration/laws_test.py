@@ -1455,5 +1455,46 @@ def test_a_restored_node_meets_another_peer_first(lab):
     require("'before the restore'" in kept, "neither a row nor in the conflict log: %s" % kept)
 
 
+@test
+def test_reinstate_breaks_no_foreign_key(lab):
+    schema = ("CREATE TABLE person(id INTEGER PRIMARY KEY, name TEXT);"
+              "CREATE TABLE item(id INTEGER PRIMARY KEY, owner INTEGER REFERENCES person);")
+    a, b = lab.pair(schema)
+    a.sql("INSERT INTO person VALUES (1, 'one'), (2, 'two')")
+    lab.activate()
+    lab.sync()
+    # The child is earlier than the delete of its parent, and goes with it; so is an update of the parent.
+    b.sql("INSERT INTO item VALUES (7, 1); UPDATE person SET name = 'ONE' WHERE id = 1")
+    time.sleep(0.01)
+    a.sql("DELETE FROM person WHERE id = 1")
+    lab.sync()
+    lab.require_settled()
+    found = {c["table"]: c["id"] for c in lab.conflicts()}
+    require_equal(sorted(found), ["item", "person"], "conflicts")
+    def held():
+        return [n.rows("SELECT 'person', id, name FROM person UNION ALL SELECT 'item', id, owner FROM item") for n in (a, b)]
+
+    before = held()
+    for arguments in (("--dry-run",), ()):
+        lab.run("conflicts", "reinstate", found["item"], *arguments, code=1).require_told("person", "refers", "not there")
+    require_equal(held(), before, "after a refusal")
+    lab.run("conflicts", "reinstate", found["person"], found["item"])
+    lab.sync()
+    lab.require_settled()
+    require_equal(a.rows("SELECT * FROM item"), [(7, 1)], "the child is back")
+    # The other way round: a row that was deleted may not be deleted again while somebody refers to it.
+    a.sql("INSERT INTO person VALUES (3, 'three')")
+    lab.sync()
+    a.sql("DELETE FROM person WHERE id = 3")
+    time.sleep(0.01)
+    b.sql("UPDATE person SET name = 'THREE' WHERE id = 3; INSERT INTO item VALUES (8, 3)")
+    lab.sync()
+    lab.require_settled()
+    deletes = [c for c in lab.conflicts() if c["loser"]["row"] is None]
+    require(deletes, "a delete that lost")
+    lab.run("conflicts", "reinstate", deletes[0]["id"], code=1).require_told("item", "refer")
+    lab.require_settled()
+
+
 if __name__ == "__main__":
     sys.exit(main(__doc__))
