@@ -2,6 +2,7 @@
 and are forgotten, and databases that were copied or restored."""
 import subprocess
 
+from daemon_support import Daemon, wait_for
 from postgresql_support import Failure, PgNode, binary, require, require_equal, run
 from support import connect, test
 
@@ -91,6 +92,27 @@ def test_a_peer_that_stays_away_is_shown_and_can_be_forgotten(lab):
             require_equal(rows(each, "SELECT * FROM item ORDER BY id"), expected, "%s: %s" % (mix, each.name))
         require_equal(lab.conflicts(), [], mix)
         lab.verify()
+
+
+@test
+def test_sessions_of_the_daemon_drop_old_conflicts_as_others_do(lab):
+    for mix in ("sqlite sqlite", "postgresql sqlite"):
+        lab.reset()
+        a, b = (node(lab, kind, name) for kind, name in zip(mix.split(), "ab"))
+        lab.settings = {"conflict_retention": "60d"}
+        lab.job("ab", [a, b], table_settings={"judged": {"conflict": "manual"}}, schedule="continuous")
+        lab.activate()
+        lab.sync()
+        for each in (a, b):
+            each.sql("INSERT INTO item VALUES (1, 'of %s'); INSERT INTO judged VALUES (1, 'of %s')" % (each.name, each.name))
+        lab.sync()
+        require_equal(sorted(c["status"] for c in lab.conflicts()), ["open", "resolved"], mix)
+        for each in (a, b):
+            let_days_pass(each, 61)
+        with Daemon(lab):
+            a.sql("INSERT INTO item VALUES (2, 'a change, so that a session writes')")
+            wait_for(lambda: len(lab.conflicts()) < 2, mix + ": the old conflict is dropped")
+        require_equal([c["status"] for c in lab.conflicts()], ["open"], mix)
 
 
 @test
