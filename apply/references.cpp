@@ -484,6 +484,11 @@ void References::suspect(TableApplier& table, const Row& key) {
   suspects_.try_emplace(spec.name, KeyOrder(spec)).first->second.insert(key);
 }
 
+void References::note_replaced(TableApplier& table, const Row& key, const Row& before) {
+  remember_gone(table, key, before);
+  suspect_referrers(table, to_views(before));
+}
+
 void References::suspect_referrers(const TableApplier& table, RowView row) {
   for (const Referrer& referrer : target_.referrers(table.table(), row, {})) {
     const auto child = tables_.find(referrer.table);

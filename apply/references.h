@@ -41,6 +41,7 @@ class References final : public ReferenceKeeper {
 
   bool gather_and_act();
   void suspect(TableApplier& table, const Row& key) override;
+  void note_replaced(TableApplier& table, const Row& key, const Row& before) override;
   void suspect_referrers(const TableApplier& table, RowView row);
   void remember_gone(const TableApplier& table, const Row& key, const Row& row);
   std::optional<Row> find_gone(const TableApplier& table, const std::vector<std::string>& columns,

@@ -557,7 +557,7 @@ std::optional<Refusal> TableApplier::bring_back(RowView key, RowView row,
 std::optional<Refusal> TableApplier::take_in(const Arrival& arrival) {
   const auto key = to_views(arrival.key);
   const auto row = to_views(arrival.row);
-  const bool was_present = target_.find(table_, key).present;
+  const LocalRow before = target_.find(table_, key);
   if (auto refusal = target_.put_row(table_, key, row)) {
     if (refusal->kind != Refusal::Kind::unique) return refusal;
     // Who keeps the value is settled with the others that wait for theirs.
@@ -570,6 +570,9 @@ std::optional<Refusal> TableApplier::take_in(const Arrival& arrival) {
     park(key, row, version, *refusal);
     return std::nullopt;
   }
+  if (before.present && referenced_) {
+    context_.references.note_replaced(*this, arrival.key, before.row);
+  }
   if (written_) written_->insert(encoded(key));
   if (arrival.from_quarantine) {
     const auto later_than =
@@ -579,7 +582,7 @@ std::optional<Refusal> TableApplier::take_in(const Arrival& arrival) {
   } else {
     target_.put_version(table_, key, true, arrival.version);
   }
-  count_write(was_present, true);
+  count_write(before.present, true);
   return std::nullopt;
 }
 

@@ -56,6 +56,8 @@ class ReferenceKeeper {
                                                bool only_ask) = 0;
   /// The row may refer to something that is not there.
   virtual void suspect(TableApplier& table, const Row& key) = 0;
+  /// Another row stands in the place of `before`, to which others may refer by what it lacks.
+  virtual void note_replaced(TableApplier& table, const Row& key, const Row& before) = 0;
 };
 
 class TableApplier final : private ApplySink, private PairSink {
