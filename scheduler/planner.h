@@ -44,7 +44,7 @@ class Planner {
     /// after a session that carried many changes: writers are busy then, and the more a session
     /// finds, the less each change costs them.
     std::int64_t rest_factor = 3;
-    std::int64_t busy_rest_factor = 9;
+    std::int64_t busy_rest_factor = 19;
     std::int64_t busy_changes = 20;
     std::int64_t min_rest_us = 4'000;
     std::int64_t max_rest_us = 200'000;

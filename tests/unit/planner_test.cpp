@@ -159,14 +159,14 @@ TEST_CASE(
     world.settle();
     world.look("a", true, 1);
     REQUIRE(world.begun() == Pairs{0});
-    world.pass(20'000);
+    world.pass(10'000);
     world.look("a", true, 2);
     world.done(0, {.changes = world.limits.busy_changes - (busy ? 0 : 1)});
     const Planner::Decision waits = world.planner().decide(world.now);
     CHECK(waits.begin == Pairs{});
     REQUIRE(waits.wake_us);
     const std::int64_t rest_us =
-        20'000 * (busy ? world.limits.busy_rest_factor : world.limits.rest_factor);
+        10'000 * (busy ? world.limits.busy_rest_factor : world.limits.rest_factor);
     CHECK(*waits.wake_us == world.now.steady_us + rest_us);
     world.pass(rest_us);
     CHECK(world.begun() == Pairs{0});
