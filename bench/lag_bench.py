@@ -3,6 +3,9 @@
 what an idle daemon takes. Starts a private PostgreSQL server; takes some minutes.
 
     python3 bench/lag_bench.py --tidemark build/release/tidemark [--scale 1.0] [--only NAME]
+
+PostgreSQL pairs are measured beside built-in logical replication, Slony-I and Bucardo (bench/peers.py); one that is not
+installed is named and left out.
 """
 import argparse
 import contextlib
@@ -19,6 +22,7 @@ import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests"))
+from peers import BuiltIn, Bucardo, Slony, Unavailable  # noqa: E402
 from postgresql_server import PrivateServer, Session, binary  # noqa: E402
 
 ITEM = "CREATE TABLE item(id integer PRIMARY KEY, name text, n integer);"
@@ -128,20 +132,38 @@ class Bench:
         self.show_lags("commit here to visible there, PostgreSQL to PostgreSQL", lags, "at most 50 / 250 ms")
         writer.close()
         reader.close()
-        source, target = self.database(), self.database()
-        self.server.script(source, "CREATE PUBLICATION p FOR TABLE item", "postgres")
-        self.server.script(source, "SELECT pg_create_logical_replication_slot('s', 'pgoutput')", "postgres")
-        self.server.script(target, "CREATE SUBSCRIPTION s CONNECTION 'host=%s dbname=%s user=postgres' "
-                           "PUBLICATION p WITH (create_slot = false, slot_name = 's')" % (
-                               self.server.folder, source), "postgres")
-        time.sleep(2)
-        writer, reader = self.session(source), self.session(target)
-        lags = self.lags(write, seen, self.count(200), 0.05)
-        self.show_lags("the same by built-in logical replication", lags, "to compare")
-        self.server.script(target, "ALTER SUBSCRIPTION s DISABLE; ALTER SUBSCRIPTION s SET (slot_name = NONE); "
-                           "DROP SUBSCRIPTION s", "postgres")
-        writer.close()
-        reader.close()
+        for peer in (BuiltIn, Slony, Bucardo):
+            self.lag_of_peer(peer(self.server, self.folder, 100))
+
+    def lag_of_peer(self, peer):
+        """The same of another replicator, which runs alone then; one that is missing is named."""
+        try:
+            try:
+                peer.set_up()
+                peer.start()
+            except Unavailable as why:
+                self.show("the same by %s" % peer.title, "left out: %s" % why)
+                return
+            writer, reader = self.session(peer.source), self.session(peer.target)
+
+            def write(i):
+                writer.run("UPDATE item SET n = %d WHERE id = 1" % i)
+
+            def seen():
+                return int(reader.run("SELECT n FROM item WHERE id = 1"))
+
+            write(-1)       # one to warm up, which also waits until carrying has begun
+            end = time.monotonic() + 60
+            while seen() != -1:
+                if time.monotonic() > end:
+                    self.show("the same by %s" % peer.title, "left out: nothing arrived within a minute")
+                    return
+                time.sleep(0.01)
+            self.show_lags("the same by %s" % peer.title, self.lags(write, seen, self.count(200), 0.05), "to compare")
+            writer.close()
+            reader.close()
+        finally:
+            peer.stop()
 
     def lag_mixed(self):
         (a, writer), b = self.sqlite("mixed.db"), self.database()

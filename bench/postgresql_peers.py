@@ -11,7 +11,6 @@ import argparse
 import os
 import pathlib
 import re
-import shutil
 import statistics
 import subprocess
 import sys
@@ -19,50 +18,11 @@ import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests"))
+from peers import Bucardo, Peer, Slony, Unavailable  # noqa: E402
 from postgresql_server import PrivateServer, binary  # noqa: E402
 
-ITEM = "CREATE TABLE item(id integer PRIMARY KEY, name text, city text, price numeric(10,2), note text, n integer);"
-ROW = "i, 'name ' || i, 'city ' || i % 100, i * 0.01, repeat('x', 40), 0"
 ROUNDS = 5
 DEADLINE_S = 300
-
-
-class Unavailable(Exception):
-    """The peer is not installed, or its own tools refuse to set it up; says which and why."""
-
-
-def call(command, what, **more):
-    done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, **more)
-    if done.returncode != 0:
-        words = (done.stderr + done.stdout).strip().splitlines()
-        raise Unavailable("%s failed: %s" % (what, words[-1] if words else "exit %d" % done.returncode))
-
-
-class Peer:
-    """A pair of databases with the same rows; what is done to `source` arrives at `target`."""
-
-    def __init__(self, server, name, folder, count):
-        self.server, self.name, self.folder = server, name, pathlib.Path(folder)
-        self.source, self.target = name + "_source", name + "_target"
-        fill = ITEM + "INSERT INTO item SELECT %s FROM generate_series(1, %d) i; VACUUM ANALYZE item;" % (ROW, count)
-        for database in (self.source, self.target):
-            server.create_database(database)
-            server.script(database, fill)
-
-    def options(self, database):
-        return "host=%s dbname=%s user=postgres" % (self.server.folder, database)
-
-    def set_up(self):
-        """Capture only."""
-
-    def start(self):
-        """Carrying begins."""
-
-    def carry(self):
-        """What has to be done for changes to travel, where nobody runs by himself."""
-
-    def stop(self):
-        pass
 
 
 class Plain(Peer):
@@ -84,70 +44,6 @@ class Tidemark(Peer):
 
     def carry(self):
         self.run("sync")
-
-
-class Slony(Peer):
-    def __init__(self, server, folder, count):
-        super().__init__(server, "slony", folder, count)
-        self.daemons = []
-
-    def slonik(self, script):
-        path = self.folder / "slonik"
-        path.write_text("cluster name = bench;\nnode 1 admin conninfo = '%s';\nnode 2 admin conninfo = '%s';\n%s" % (
-            self.options(self.source), self.options(self.target), script))
-        call(["slonik", str(path)], "slonik")
-
-    def set_up(self):
-        if shutil.which("slonik") is None or shutil.which("slon") is None:
-            raise Unavailable("slony1-2-bin is not installed")
-        self.slonik("init cluster (id = 1, comment = 'source');\ncreate set (id = 1, origin = 1, comment = 'all');\n"
-                    "set add table (set id = 1, origin = 1, id = 1, fully qualified name = 'public.item');\n"
-                    "store node (id = 2, comment = 'target', event node = 1);\n"
-                    "store path (server = 1, client = 2, conninfo = '%s');\nstore path (server = 2, client = 1, conninfo = '%s');\n"
-                    % (self.options(self.source), self.options(self.target)))
-        for database in (self.source, self.target):
-            with open(self.folder / ("slon." + database), "wb") as log:
-                self.daemons.append(subprocess.Popen(["slon", "-s", "100", "-t", "100", "bench", self.options(database)], stdout=log, stderr=log))
-        time.sleep(3)
-        self.slonik("subscribe set (id = 1, provider = 1, receiver = 2, forward = no);\n"
-                    "wait for event (origin = 1, confirmed = 2, wait on = 1, timeout = 120);\n")
-
-    def stop(self):
-        for daemon in self.daemons:
-            daemon.terminate()
-        for daemon in self.daemons:
-            daemon.wait(30)
-
-
-class Bucardo(Peer):
-    def __init__(self, server, folder, count):
-        super().__init__(server, "bucardo", folder, count)
-        self.environment = {**os.environ, "HOME": str(folder), "PGHOST": server.folder}
-
-    def bucardo(self, *words):
-        call(["bucardo", "--no-bucardorc", "--dbhost=" + self.server.folder, "--dbuser=postgres", "--dbname=bucardo", "--batch",
-              *words], "bucardo " + words[0], env=self.environment, cwd=self.folder)
-
-    def set_up(self):
-        if shutil.which("bucardo") is None:
-            raise Unavailable("bucardo is not installed")
-        self.server.sql("postgres", "CREATE ROLE bucardo SUPERUSER LOGIN", role="postgres")
-        self.server.sql("postgres", "CREATE DATABASE bucardo OWNER bucardo", role="postgres")
-        self.bucardo("install", "--piddir=" + str(self.folder))
-        for key, value in (("piddir", self.folder), ("log_showline", "0"), ("warning_file", self.folder / "warnings")):
-            self.bucardo("set", "%s=%s" % (key, value))
-        for database in (self.source, self.target):
-            self.bucardo("add", "db", database, "dbname=" + database, "dbhost=" + self.server.folder, "dbuser=postgres")
-        self.bucardo("add", "table", "public.item", "db=" + self.source, "relgroup=all_tables")
-        self.bucardo("add", "sync", "bench", "relgroup=all_tables", "dbs=%s:source,%s:target" % (self.source, self.target),
-                     "onetimecopy=0", "autokick=1")
-
-    def start(self):
-        self.bucardo("start", "--logdest=" + str(self.folder))
-
-    def stop(self):
-        subprocess.run(["bucardo", "--no-bucardorc", "--dbhost=" + self.server.folder, "--dbuser=postgres", "--dbname=bucardo",
-                        "stop"], env=self.environment, cwd=self.folder, capture_output=True, check=False)
 
 
 def tps(server, database, script, folder, seconds, clients):
