@@ -78,6 +78,8 @@ bad_config("unknown time zone", GOOD + 'time_zone = "Europe/Belrin"\n', 7, 'the 
            hint='did you mean "Europe/Berlin"')
 bad_config("time zone that is a city", 'time_zone = "New_York"\n' + GOOD, 1, 'the time zone "New_York" is not known',
            hint='did you mean "America/New_York"')
+bad_config("heartbeat that is no time", GOOD + 'heartbeat = "often"\n', 7, 'heartbeat is not a duration: "often"')
+bad_config("heartbeat all the time", GOOD + 'heartbeat = "10ms"\n', 7, "heartbeat is shorter than a second", hint='or "off"')
 bad_config("overlapping windows", GOOD + 'exclude_windows = ["Mon-Fri 08:00-20:00", "Fri 19:00-23:00"]\n', 7,
            'the window "Fri 19:00-23:00" overlaps "Mon-Fri 08:00-20:00"', hint="write one window for both")
 bad_config("windows that overlap after midnight", GOOD + 'exclude_windows = ["Sat 22:00-02:00", "Sun 01:00-03:00"]\n', 7,
