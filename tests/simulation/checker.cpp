@@ -51,7 +51,7 @@ void Checker::restored(const NodeView& before, const Rows& copy,
   }
   std::erase_if(seen_, [&](const std::string& value) { return held.contains(value); });
   versions_.erase(before.name);
-  may_go_back_ = true;
+  may_go_back_ = restored_ = true;
 }
 
 void Checker::observe(const std::string& node, RowVersions versions) {
@@ -116,12 +116,13 @@ void Checker::finish(const std::vector<NodeView>& nodes) const {
       throw Violation("nodes " + nodes.front().name + " and " + node.name + " differ:" +
                       printed(nodes.front().whole_rows) + " against" + printed(node.whole_rows));
     }
-    if (!node.waiting.empty()) {
+    if (!node.waiting.empty() && !(restored_ && node.waiting == nodes.front().waiting)) {
       throw Violation("node " + node.name + ": rows wait for what will never come");
     }
     require_carried(node);
   }
   const std::set<std::string> final_values = values_of(nodes.front().rows);
+  const std::set<std::string> waiting = values_of(nodes.front().waiting);
   std::set<std::string> logged;
   std::set<std::string> brought_back = brought_back_;
   for (const NodeView& node : nodes) {
@@ -141,9 +142,9 @@ void Checker::finish(const std::vector<NodeView>& nodes) const {
   if (!back.empty()) throw Violation("overwritten or deleted rows are back:" + listed(back));
   std::vector<std::string> lost;
   for (const std::string& value : written_) {
-    const bool accounted_for = final_values.contains(value) || seen_.contains(value) ||
-                               seen_on_mirror_.contains(value) || logged.contains(value) ||
-                               gone_.contains(value);
+    const bool accounted_for = final_values.contains(value) || waiting.contains(value) ||
+                               seen_.contains(value) || seen_on_mirror_.contains(value) ||
+                               logged.contains(value) || gone_.contains(value);
     if (!accounted_for) lost.push_back(value);
   }
   if (!lost.empty()) throw Violation("lost writes:" + listed(lost));

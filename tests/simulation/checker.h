@@ -94,6 +94,8 @@ class Checker {
   bool may_go_back_;  // a restored node has missed what was purged since, too
   void require_carried(const NodeView& node) const;
 
+  bool restored_ = false;  // rows may wait everywhere for a parent that went with a disk
+
   std::set<std::string> written_;
   std::map<std::string, std::string> carried_;  // by value
   std::set<std::string> waited_;
