@@ -690,7 +690,7 @@ class Session {
   void carry_heartbeats() {
     if (options_.dry_run) return;
     report_.second_heard_us = first_stands_.heartbeat.sent_us;
-    const auto carry = [this](apply::PullReport& sum, const apply::PullRequest& request) {
+    const auto carry = [](apply::PullReport& sum, const apply::PullRequest& request) {
       if (request.heartbeat_us == 0 || sum.heartbeat_us != 0) return;
       add(sum, apply::carry_heartbeat(request));
     };
