@@ -2,15 +2,13 @@
 // program, which takes longer than a session without changes.
 #include "scheduler/metrics_server.h"
 
-#include <utility>  // Boost 1.74 forgets it
-
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
 #include <chrono>
+#include <optional>
+#include <utility>
 
 #include "model/error.h"
 #include "scheduler/metrics_text.h"
@@ -46,37 +44,45 @@ http::response<http::string_body> answer_to(const http::request<http::empty_body
   return answer;
 }
 
-/// One connection, for as many questions as it likes to ask.
-asio::awaitable<void> serve(tcp::socket socket, const std::function<std::string()>& text) {
-  beast::tcp_stream stream(std::move(socket));
-  beast::flat_buffer buffer;
-  try {
-    for (bool more = true; more;) {
-      http::request<http::empty_body> request;
-      stream.expires_after(kPatience);
-      co_await http::async_read(stream, buffer, request, asio::use_awaitable);
-      http::response<http::string_body> answer = answer_to(request, text);
-      more = answer.keep_alive();
-      http::response_serializer<http::string_body> serializer(answer);
-      if (request.method() == http::verb::head) {
-        co_await http::async_write_header(stream, serializer, asio::use_awaitable);
-      } else {
-        co_await http::async_write(stream, serializer, asio::use_awaitable);
-      }
-    }
-    boost::system::error_code ignored;
-    stream.socket().shutdown(tcp::socket::shutdown_send, ignored);
-  } catch (const boost::system::system_error&) {
-    // Whoever asked has gone, or asked nothing that makes sense: nobody to tell.
-  }
-}
+/// One connection, for as many questions as it likes to ask. Lives as long as an operation of its
+/// is under way. Whoever goes away, or asks nothing that makes sense, is left without a word.
+class Client : public std::enable_shared_from_this<Client> {
+ public:
+  Client(tcp::socket socket, const std::function<std::string()>& text)
+      : stream_(std::move(socket)), text_(text) {}
 
-asio::awaitable<void> accept(tcp::acceptor& acceptor, const std::function<std::string()>& text) {
-  for (;;) {
-    tcp::socket socket = co_await acceptor.async_accept(asio::use_awaitable);
-    asio::co_spawn(acceptor.get_executor(), serve(std::move(socket), text), asio::detached);
+  void read() {
+    request_ = {};
+    stream_.expires_after(kPatience);
+    http::async_read(stream_, buffer_, request_,
+                     [self = shared_from_this()](beast::error_code error, std::size_t) {
+                       if (!error) self->answer();
+                     });
   }
-}
+
+ private:
+  void answer() {
+    answer_ = answer_to(request_, text_);
+    serializer_.emplace(answer_);
+    const auto written = [self = shared_from_this()](beast::error_code error, std::size_t) {
+      if (error) return;
+      if (self->answer_.keep_alive()) return self->read();
+      self->stream_.socket().shutdown(tcp::socket::shutdown_send, error);
+    };
+    if (request_.method() == http::verb::head) {
+      http::async_write_header(stream_, *serializer_, written);
+    } else {
+      http::async_write(stream_, *serializer_, written);
+    }
+  }
+
+  beast::tcp_stream stream_;
+  const std::function<std::string()>& text_;
+  beast::flat_buffer buffer_;
+  http::request<http::empty_body> request_;
+  http::response<http::string_body> answer_;
+  std::optional<http::response_serializer<http::string_body>> serializer_;
+};
 
 }  // namespace
 
@@ -84,6 +90,19 @@ struct MetricsServer::Server {
   std::function<std::string()> text;
   asio::io_context context{1};
   tcp::acceptor acceptor{context};
+  asio::steady_timer pause{context};
+
+  void accept() {
+    acceptor.async_accept([this](beast::error_code error, tcp::socket socket) {
+      if (!error) {
+        std::make_shared<Client>(std::move(socket), text)->read();
+        return accept();
+      }
+      // Out of descriptors, most likely: whoever asks can wait until some are free again.
+      pause.expires_after(std::chrono::seconds(1));
+      pause.async_wait([this](beast::error_code) { accept(); });
+    });
+  }
 };
 
 MetricsServer::MetricsServer(const std::string& address, int port,
@@ -105,7 +124,7 @@ MetricsServer::MetricsServer(const std::string& address, int port,
         "the port is taken, or must not be used: choose another one for metrics in the section "
         "[daemon]");
   }
-  asio::co_spawn(server_->context, accept(server_->acceptor, server_->text), asio::detached);
+  server_->accept();
   thread_ = std::thread([this] { server_->context.run(); });
 }
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The daemon on SQLite files: continuous jobs, kills, nodes that go and come back, commands through its socket, alerts,
 metrics, new configurations, bad ones, and what it takes while nothing happens."""
+import http.client
 import json
 import signal
 import socket
@@ -329,6 +330,22 @@ def test_metrics_say_what_happened(lab):
         success = seen['tidemark_last_success_timestamp_seconds{job="ab",first="a",second="b"}']
         require(abs(success - time.time()) < 60, "the time of the last success: %s" % success)
         require_equal(seen['tidemark_job_paused{job="ab"}'], 0, "paused")
+
+        # One connection for several questions, the same length for HEAD, and no for anything else.
+        asker = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+
+        def ask(method, path):
+            asker.request(method, path)
+            answer = asker.getresponse()
+            return answer.status, int(answer.headers["Content-Length"]), len(answer.read())
+
+        status, length, read = ask("GET", "/metrics?name=all")
+        require(status == 200 and length == read > 0, str((status, length, read)))
+        status, length, read = ask("HEAD", "/metrics")
+        require(status == 200 and length > 0 and read == 0, str((status, length, read)))
+        require_equal(ask("GET", "/")[0], 404, "another path")
+        require_equal(ask("POST", "/metrics")[0], 405, "another method")
+        asker.close()
 
 
 @test
