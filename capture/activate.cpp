@@ -56,6 +56,17 @@ const TableSpec& usable_table(const Node& node, const std::vector<TableSpec>& ca
   return *spec;
 }
 
+// Now, not by the next session: the other database that holds these changes gives them versions of
+// the same time, and what is changed here from now on has to be later than both.
+void harvest_logs(Node& node) {
+  for (const ActiveTable& table : node.active_tables()) {
+    if (table.health != CaptureHealth::intact || !node.has_pending(table)) continue;
+    TableState state = node.load_state(table);
+    harvest(node, table, state);
+    node.save_state(table, state);
+  }
+}
+
 void bring_identity(Node& node, const ActivationRequest& request, ActivationReport& report) {
   std::optional<Identity> identity = node.identity();
   if (!identity) {
@@ -75,6 +86,7 @@ void bring_identity(Node& node, const ActivationRequest& request, ActivationRepo
     ++identity->incarnation;
   }
   start_origin(node, *identity);
+  harvest_logs(node);
   report.identity_changed = true;
 }
 
@@ -87,11 +99,6 @@ void start_origin(Node& node, const Identity& identity) {
     state.origin = identity.origin;
     state.knowledge.raise(identity.origin, 0);
     state.mirrored_sequence = TableState::kNotCompared;
-    // Now, not by the next session: the other database that holds these changes gives them versions
-    // of the same time, and what is changed here from now on has to be later than both.
-    if (table.health == CaptureHealth::intact && node.has_pending(table)) {
-      harvest(node, table, state);
-    }
     node.save_state(table, state);
   }
 }

@@ -33,7 +33,7 @@ struct ActivationReport {
 ActivationReport activate(Node& node, const ActivationRequest& request, bool dry_run);
 
 /// A fresh origin whose sequences start at nothing (write transaction); what the node has seen
-/// stays seen, and what waits in its logs is harvested as the new origin's.
+/// stays seen. What waits in its logs is the new origin's.
 void start_origin(Node& node, const Identity& identity);
 
 /// Takes tables under capture that an activated node has, in one transaction.
