@@ -34,6 +34,12 @@ class KnownApplier {
   // What follows takes the rows in `range`, a condition about a staged row `s`. False: the server
   // refused one of them.
   bool write_rows(const std::string& range, Expecting expecting, PullCounts& counts);
+  /// What its origin updated is expected here, `updates` rows, and what it inserted is not.
+  bool write_rows_as_told(const std::string& range, std::int64_t updates, PullCounts& counts);
+  bool delete_rows(const std::string& range, PullCounts& counts);
+  bool update_rows(const std::string& which, PullCounts& counts);
+  bool insert_rows(const std::string& which, PullCounts& counts);
+  std::string is_not_there();
   bool log_what_triggers_changed(const std::string& range);
   bool write_versions(const std::string& range);
   bool add_recent(const std::string& from_stage);
@@ -60,6 +66,8 @@ class KnownApplier {
   std::int64_t undecided_ = 0;
   std::int64_t passed_over_ = 0;
   bool none_has_version_ = false;
+  bool inserts_are_new_ = false;                  // no row that its origin inserted was ever here
+  std::map<std::int64_t, std::int64_t> updates_;  // of the batch after a position
   // A batch on its way into an empty table.
   struct FilledOrigin {
     std::int64_t number = 0;  // in this database
