@@ -146,29 +146,32 @@ std::vector<Row> PostgresqlNode::orphans(const ActiveTable& table, const Knowled
   std::vector<Row> keys;
   if (!may_silence_.value_or(false)) return keys;
   const std::shared_ptr<TableSql> sql = sql_of(table);
-  // The keys that have news, from the list of recent versions where that has them all.
+  // The keys that have news, from the list of recent versions where that has them all: a key may
+  // stand there more than once.
   std::string news;
   if (known != nullptr) {
     const bool few = recent_.is_complete_for(*sql, *known);
-    news = " JOIN (SELECT DISTINCT " + sql->control_key("r.") + " FROM " +
-           (few ? recent_table(sql->id()) : sql->version()) + " AS r WHERE " +
+    news = std::string(" JOIN (SELECT ") + (few ? "DISTINCT " : "") + sql->control_key("r.") +
+           " FROM " + (few ? recent_table(sql->id()) : sql->version()) + " AS r WHERE " +
            origins_.news(*known, "r.") + ") AS v ON " + sql->key_is_control("c.", "v.");
   }
-  std::string orphan;
+  // All parents in one look at the rows. Whatever is referred to is unique: nothing is doubled.
+  std::string parents, orphan;
   for (const ForeignKeySpec& key : table.spec.foreign_keys) {
     const auto parent = catalog_.find(key.parent_table);
     if (parent == catalog_.end()) continue;
-    std::string refers;
+    const std::string p = "p" + std::to_string(&key - table.spec.foreign_keys.data()) + ".";
+    parents += " LEFT JOIN " + parent->second.quoted + " AS " + p.substr(0, p.size() - 1) + " ON " +
+               columns_equal(p, key.parent_columns, "c.", key.columns);
+    orphan += orphan.empty() ? "(" : " OR (";
     for (const std::string& column : key.columns) {
-      refers += "c." + quoted_name(column) + " IS NOT NULL AND ";
+      orphan += "c." + quoted_name(column) + " IS NOT NULL AND ";
     }
-    orphan += (orphan.empty() ? "" : " UNION ") + std::string("SELECT ") + sql->key_output("c.") +
-              " FROM " + sql->table() + " AS c" + news + " WHERE " + refers +
-              "NOT EXISTS (SELECT FROM " + parent->second.quoted + " AS p WHERE " +
-              columns_equal("p.", key.parent_columns, "c.", key.columns) + ")";
+    orphan += p + quoted_name(key.parent_columns.front()) + " IS NULL)";
   }
   if (orphan.empty()) return keys;
-  const Rows rows = connection_.query(orphan);
+  const Rows rows = connection_.query("SELECT " + sql->key_output("c.") + " FROM " + sql->table() +
+                                      " AS c" + news + parents + " WHERE " + orphan);
   for (int i = 0; i < rows.size(); ++i) {
     Row& key = keys.emplace_back();
     for (std::size_t part = 0; part < table.spec.key.size(); ++part) {

@@ -159,13 +159,18 @@ std::vector<std::size_t> SqliteNode::missing_parents(const ActiveTable& table, R
 }
 
 std::vector<Row> SqliteNode::orphans(const ActiveTable& table, const Knowledge* known) {
-  std::string orphan;
-  for (const ForeignKeySpec& key : table.spec.foreign_keys) {
+  // A join, because a subquery for each row takes three times as long. Whatever is referred to is
+  // unique: nothing is doubled.
+  std::string parents, orphan;
+  for (std::size_t i = 0; i < table.spec.foreign_keys.size(); ++i) {
+    const ForeignKeySpec& key = table.spec.foreign_keys[i];
     const Reference* reference = references_.of(table.spec.name, key);
     if (reference == nullptr) continue;
-    orphan += (orphan.empty() ? "(" : " OR (") + reference->refers("c.") +
-              " AND NOT EXISTS (SELECT 1 FROM " + quoted_name(key.parent_table) + " AS p WHERE " +
-              reference->matches("p.", "c.") + "))";
+    const std::string p = "p" + std::to_string(i);
+    parents += " LEFT JOIN " + quoted_name(key.parent_table) + " AS " + p + " ON " +
+               reference->matches(p + ".", "c.");
+    orphan += (orphan.empty() ? "(" : " OR (") + reference->refers("c.") + " AND " + p + "." +
+              quoted_name(key.parent_columns.front()) + " IS NULL)";
   }
   std::vector<Row> keys;
   if (orphan.empty()) return keys;
@@ -179,15 +184,16 @@ std::vector<Row> SqliteNode::orphans(const ActiveTable& table, const Knowledge* 
     Statement statement(connection_, "WITH n AS MATERIALIZED (" + kept.sql.select_recent_keys() +
                                          ") SELECT " + kept.sql.key_columns("c.") +
                                          " FROM n CROSS JOIN " + kept.sql.table() + " AS c ON " +
-                                         kept.sql.key_is_control("c.", "n.") + " WHERE " + orphan);
+                                         kept.sql.key_is_control("c.", "n.") + parents + " WHERE " +
+                                         orphan);
     statement.bind_pointer(1, &numbered, KnownSequences::kType);
     while (statement.step()) keys.push_back(key_at(statement, key_size));
     return keys;
   }
   const std::string whole = kept.sql.key_is_whole("c.");
   Statement statement(connection_, "SELECT " + kept.sql.key_columns("c.") + " FROM " +
-                                       kept.sql.table() + " AS c WHERE (" + orphan + ")" +
-                                       (whole.empty() ? "" : " AND " + whole));
+                                       kept.sql.table() + " AS c" + parents + " WHERE (" + orphan +
+                                       ")" + (whole.empty() ? "" : " AND " + whole));
   while (statement.step()) keys.push_back(key_at(statement, key_size));
   // There are few, if any, so that each can be asked for its version.
   if (known != nullptr) {
