@@ -185,6 +185,28 @@ std::string TableSql::update_row() const {
          key_is(static_cast<int>(spec_.columns.size()) + 1);
 }
 
+// "Unchanged" means bit for bit: neither a collation nor a comparison of 1 with 1.0 may call two
+// values one.
+std::string TableSql::update_row_but(const std::set<std::size_t>& kept) const {
+  if (!key_update().empty()) return {};
+  const std::set<std::size_t> key(spec_.key.begin(), spec_.key.end());
+  std::string assignments, unchanged;
+  for (std::size_t i = 0; i < spec_.columns.size(); ++i) {
+    if (key.contains(i)) continue;
+    const std::string name = quoted_name(spec_.columns[i].name);
+    const std::string value = parameter(i + 1);
+    if (kept.contains(i)) {
+      unchanged += " AND " + name + " IS " + value + " COLLATE BINARY AND typeof(" + name +
+                   ") = typeof(" + value + ")";
+    } else {
+      assignments += (assignments.empty() ? "" : ", ") + name + " = " + value;
+    }
+  }
+  if (assignments.empty()) return {};
+  return "UPDATE OR ABORT " + table() + " SET " + assignments + " WHERE " +
+         key_is(static_cast<int>(spec_.columns.size()) + 1) + unchanged;
+}
+
 std::string TableSql::unlog_one() const {
   const std::string log = log_table(id_);
   return "DELETE FROM " + log + " WHERE rowid = (SELECT min(rowid) FROM " + log +

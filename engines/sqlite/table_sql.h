@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <string>
 
 #include "engines/sqlite/catalog.h"
@@ -47,6 +48,10 @@ class TableSql {
   std::string insert_row() const;
   /// ?1.. all columns, then the key.
   std::string update_row() const;
+  /// Writes all columns but those in `kept`, of a row that holds these and its key as they came.
+  /// Empty where nothing is left to write or a key may be equal and yet come as another value.
+  /// ?1.. all columns, then the key.
+  std::string update_row_but(const std::set<std::size_t>& kept) const;
   /// ?1.. the key.
   std::string delete_row() const;
   std::string select_row() const;

@@ -37,6 +37,9 @@ class TableStatements {
   Statement& delete_version() { return made(delete_version_, &TableSql::delete_version); }
   Statement& select_version() { return made(select_version_, &TableSql::select_version); }
   Statement& row_exists() { return made(row_exists_, &TableSql::row_exists); }
+  /// An update that touches no index, of a row whose indexed columns are as they came; see
+  /// TableSql::update_row_but(). Null where there is no index to spare.
+  Statement* update_row_off_indexes();
   Statement& update_row() { return made(update_row_, &TableSql::update_row); }
   Statement& insert_row() { return made(insert_row_, &TableSql::insert_row); }
   Statement& unlog_one() { return made(unlog_one_, &TableSql::unlog_one); }
@@ -58,6 +61,8 @@ class TableStatements {
   Statement row_exists_;
   Statement append_log_;
   Statement update_row_;
+  Statement update_row_off_indexes_;
+  bool looked_for_indexes_ = false;
   Statement insert_row_;
   Statement unlog_one_;
 };

@@ -202,14 +202,39 @@ class KnownApplier {
       counts_.deleted += sqlite3_changes(connection_.handle());
       return std::nullopt;
     }
+    std::optional<Refusal> refusal;
+    if (update_off_indexes(incoming, refusal)) return refusal;
     Counter updates;
-    auto refusal = table_.upsert_row()
-                       .bind_row(1, incoming.row)
-                       .bind_pointer(column_count_ + 1, &updates, Counter::kType)
-                       .run_or_refuse();
+    refusal = table_.upsert_row()
+                  .bind_row(1, incoming.row)
+                  .bind_pointer(column_count_ + 1, &updates, Counter::kType)
+                  .run_or_refuse();
     if (!refusal) ++(updates.count > 0 ? counts_.updated : counts_.inserted);
     return refusal;
   }
+
+  /// SQLite takes a row out of an index and puts it back whenever a statement names the column.
+  /// Most updates leave what is indexed alone: so they are tried first without it. True when that
+  /// was all, or was refused.
+  bool update_off_indexes(const ChangedRow& incoming, std::optional<Refusal>& refusal) {
+    if (!incoming.version || incoming.version->inserted) return false;
+    if (off_indexes_missed_ > kMisses && off_indexes_missed_ > off_indexes_done_) return false;
+    Statement* statement = table_.update_row_off_indexes();
+    if (statement == nullptr) return false;
+    refusal = statement->bind_row(1, incoming.row)
+                  .bind_row(column_count_ + 1, incoming.key)
+                  .run_or_refuse();
+    if (refusal) return true;
+    if (sqlite3_changes(connection_.handle()) == 0) {
+      ++off_indexes_missed_;
+      return false;
+    }
+    ++off_indexes_done_;
+    ++counts_.updated;
+    return true;
+  }
+
+  static constexpr std::int64_t kMisses = 100;
 
   SqliteNode& node_;
   Connection& connection_;
@@ -224,6 +249,8 @@ class KnownApplier {
   OriginId last_origin_;
   std::int64_t last_number_ = 0;
   bool has_versions_ = false;
+  std::int64_t off_indexes_done_ = 0;
+  std::int64_t off_indexes_missed_ = 0;
   PullCounts counts_;
 };
 
