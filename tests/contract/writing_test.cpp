@@ -100,6 +100,32 @@ TEST_CASE_TEMPLATE("what the source knows is written with its version", Engine, 
   CHECK(contract.since(table, knowledge(kOtherOrigin, 4)).size() == 5);
 }
 
+// What a change was at its origin is no promise of what is here.
+TEST_CASE_TEMPLATE("a row that was inserted there may be here, one that was updated there may not",
+                   Engine, TIDEMARK_ENGINES) {
+  Contract contract(Engine::make());
+  const TableSpec spec = item_table();
+  const ActiveTable table = contract.activate(spec);
+  contract.put(table, item(2, "without a version"), std::nullopt);
+  contract.put(table, item(4, "with one"), foreign(10, 1));
+  std::vector<Incoming> rows;
+  std::vector<Seen> expected;
+  for (int i = 1; i <= 40; ++i) {
+    Version version = foreign(20, i + 1);
+    version.inserted = i % 4 < 3;
+    rows.emplace_back(spec, item(i, "new"), version);
+    expected.push_back(
+        {.key = {integer(i)}, .present = true, .row = item(i, "new"), .version = version});
+  }
+  Kept kept;
+  const PullCounts counts = apply(contract, table, rows, knowledge(kOtherOrigin, 1), kept);
+  CHECK(kept.compared.empty());
+  CHECK(kept.refusals.empty());
+  CHECK(counts.updated == 2);
+  CHECK(counts.inserted == 38);
+  CHECK(contract.all(table) == expected);
+}
+
 TEST_CASE_TEMPLATE("what the source has not seen is left to be decided", Engine, TIDEMARK_ENGINES) {
   Contract contract(Engine::make());
   const TableSpec spec = item_table();
