@@ -32,8 +32,10 @@ constexpr std::array<microseconds, 12> kLooksAfterEvent = {
     microseconds(16'000), microseconds(32'000), microseconds(64'000), microseconds(128'000)};
 /// Files on a network may change without an event.
 constexpr milliseconds kSafetyLook(1000);
-/// A node that changes all the time is looked at this often.
-constexpr microseconds kBusyLook(2'000);
+/// After news a file is left alone for a while, longer and longer while every look finds more: its
+/// writers pay for each event, and for the pages that a look makes the system share.
+constexpr microseconds kShortestQuiet(2'000);
+constexpr microseconds kLongestQuiet(64'000);
 constexpr milliseconds kReopen(2000);
 
 /// A server is asked this often right after it had news, and less and less often while it has none.
@@ -79,10 +81,11 @@ class Watcher::Files {
     std::string name;
     std::unique_ptr<Node> node;
     std::pair<dev_t, ino_t> identity;
-    std::filesystem::path file;
-    std::int64_t told = -1;  // generation
+    std::vector<std::filesystem::path> files;  // the database first
+    std::int64_t told = -1;                    // generation
     Clock::time_point next_look{};
-    Clock::time_point last_news{};
+    Clock::time_point quiet_until{};
+    microseconds quiet = kShortestQuiet;
     std::size_t step = kLooksAfterEvent.size();  // in kLooksAfterEvent
     std::string failure;
   };
@@ -116,26 +119,49 @@ class Watcher::Files {
       for (ssize_t at = 0; at < size;) {
         const auto* event = reinterpret_cast<const struct inotify_event*>(buffer.data() + at);
         at += static_cast<ssize_t>(sizeof *event + event->len);
-        if (event->len == 0) continue;
-        const auto found = files_.find({event->wd, event->name});
-        if (found == files_.end()) continue;
-        for (const std::size_t index : found->second) stir(nodes_[index]);
+        if ((event->mask & IN_IGNORED) != 0) {
+          listened_.erase(event->wd);
+        } else if (event->len == 0) {
+          stir(listened_, event->wd);
+        } else {
+          stir(files_, std::pair(event->wd, std::string(event->name)));
+        }
       }
     }
   }
 
-  static void stir(Watched& node) {
-    if (node.node == nullptr) return;
-    node.step = 0;
-    node.next_look = std::min(node.next_look, std::max(Clock::now(), node.last_news + kBusyLook));
+  template <typename Nodes, typename Key>
+  void stir(const Nodes& nodes, const Key& key) {
+    const auto found = nodes.find(key);
+    if (found == nodes.end()) return;
+    for (const std::size_t index : found->second) {
+      Watched& node = nodes_[index];
+      if (node.node == nullptr) continue;
+      node.step = 0;
+      node.next_look = std::min(node.next_look, std::max(Clock::now(), node.quiet_until));
+    }
+  }
+
+  /// The next write to one of the node's files is told, and no other: a writer that is known to be
+  /// busy does not pay for telling it again.
+  void listen(const Watched& watched) {
+    const auto index = static_cast<std::size_t>(&watched - nodes_.data());
+    for (const std::filesystem::path& file : watched.files) {
+      const int watch = ::inotify_add_watch(events_, file.c_str(), IN_MODIFY | IN_ONESHOT);
+      if (watch >= 0) listened_[watch].insert(index);
+    }
   }
 
   void look_at(Watched& watched, Clock::time_point now) {
     try {
-      if (watched.node != nullptr && identity_of(watched.file) != watched.identity) {
+      if (watched.node != nullptr && !watched.files.empty() &&
+          identity_of(watched.files.front()) != watched.identity) {
         watched.node.reset();
       }
       if (watched.node == nullptr) open(watched);
+      // First: what is written after the look is told.
+      const bool last_look = watched.step + 1 >= kLooksAfterEvent.size();
+      if (last_look) listen(watched);
       const Pulse& pulse = watched.node->look();
       if (!watched.failure.empty()) {
         watched.failure.clear();
@@ -144,15 +170,14 @@ class Watcher::Files {
       const bool news = pulse.generation != watched.told;
       if (news) {
         watched.told = pulse.generation;
-        watched.last_news = now;
         tell_(NodeLooked{.node = watched.name, .pulse = pulse});
-      }
-      if (watched.step + 1 < kLooksAfterEvent.size()) {
-        // After news one more look is enough: what follows has an event of its own.
-        watched.step = news ? std::max<std::size_t>(watched.step + 1, 3) : watched.step + 1;
-        watched.next_look = now + kLooksAfterEvent.at(watched.step);
-        if (news) watched.next_look = std::max(watched.next_look, now + kBusyLook);
+        watched.step = kLooksAfterEvent.size();
+        watched.quiet_until = watched.next_look = now + watched.quiet;
+        watched.quiet = std::min(2 * watched.quiet, kLongestQuiet);
+      } else if (!last_look) {
+        watched.next_look = now + kLooksAfterEvent.at(++watched.step);
       } else {
+        watched.quiet = kShortestQuiet;
         watched.next_look = now + kSafetyLook;
       }
     } catch (const Error& error) {
@@ -173,16 +198,14 @@ class Watcher::Files {
                                    {.lock_timeout = milliseconds(0), .read_only = true}, true);
     watched.told = -1;
     const auto index = static_cast<std::size_t>(&watched - nodes_.data());
-    const std::vector<std::filesystem::path> files = watched.node->watched_files();
-    for (const std::filesystem::path& file : files) {
-      const int directory =
-          ::inotify_add_watch(events_, file.parent_path().c_str(),
-                              IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_DELETE | IN_ATTRIB);
+    watched.files = watched.node->watched_files();
+    for (const std::filesystem::path& file : watched.files) {
+      // A log that is made, or goes with what was committed.
+      const int directory = ::inotify_add_watch(events_, file.parent_path().c_str(),
+                                                IN_CREATE | IN_MOVED_TO | IN_DELETE);
       if (directory >= 0) files_[{directory, file.filename().string()}].insert(index);
     }
-    if (files.empty()) return;
-    watched.file = files.front();
-    watched.identity = identity_of(watched.file);
+    if (!watched.files.empty()) watched.identity = identity_of(watched.files.front());
   }
 
   const Config& config_;
@@ -191,6 +214,7 @@ class Watcher::Files {
   const int stop_;
   std::vector<Watched> nodes_;
   std::map<std::pair<int, std::string>, std::set<std::size_t>> files_;  // (directory, name)
+  std::map<int, std::set<std::size_t>> listened_;                       // one event to come
   std::thread thread_;
 };
 
