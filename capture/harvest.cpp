@@ -1,6 +1,8 @@
 #include "capture/harvest.h"
 
 #include <algorithm>
+#include <chrono>
+#include <thread>
 
 namespace tidemark::capture {
 namespace {
@@ -8,6 +10,9 @@ namespace {
 /// Writers that never pause would keep a snapshot from being clean for ever; after this many tries
 /// it is taken under the write lock.
 constexpr int kSnapshotAttempts = 4;
+/// Then a log that grows as fast as it is harvested is taken at once.
+constexpr int kSlices = 500;
+constexpr std::chrono::microseconds kLetWriters(2'000);
 
 void load_states(Node& node, std::vector<CapturedTable>& tables) {
   for (CapturedTable& captured : tables) captured.state = node.load_state(captured.table);
@@ -17,6 +22,11 @@ bool any_pending(Node& node, const std::vector<CapturedTable>& tables) {
   return std::any_of(tables.begin(), tables.end(), [&](const CapturedTable& captured) {
     return node.has_pending(captured.table);
   });
+}
+
+void add(HarvestReport& report, const ActiveTable& table, const HarvestCounts& counts) {
+  report.versions += counts.versions;
+  if (counts.null_keys > 0) report.null_keys[table.spec.name] += counts.null_keys;
 }
 
 void add(HarvestReport& sum, const HarvestReport& part) {
@@ -51,13 +61,30 @@ HarvestCounts harvest(Node& node, const ActiveTable& table, TableState& state) {
   return counts;
 }
 
+HarvestCounts harvest_slice(Node& node, const ActiveTable& table, TableState& state) {
+  const std::int64_t numbered = state.sequence();
+  const HarvestCounts counts = node.harvest_slice(table, state);
+  if (counts.versions > 0) rise_above_waiting(node, table, state, numbered);
+  return counts;
+}
+
+/// Applications that write all the time get the lock in between.
+void harvest_in_slices(Node& node, const ActiveTable& table, HarvestReport& report) {
+  for (int slice = 0; slice < kSlices && node.is_busy_log(table); ++slice) {
+    node.begin_write();
+    TableState state = node.load_state(table);
+    add(report, table, harvest_slice(node, table, state));
+    node.save_state(table, state);
+    node.commit_unsynced();
+    std::this_thread::sleep_for(kLetWriters);
+  }
+}
+
 HarvestReport harvest(Node& node, std::vector<CapturedTable>& tables) {
   HarvestReport report;
   for (auto& [table, state] : tables) {
     if (!node.has_pending(table)) continue;
-    const HarvestCounts counts = harvest(node, table, state);
-    report.versions += counts.versions;
-    if (counts.null_keys > 0) report.null_keys[table.spec.name] += counts.null_keys;
+    add(report, table, harvest(node, table, state));
     node.save_state(table, state);
   }
   return report;
@@ -72,6 +99,7 @@ HarvestReport open_harvested_snapshot(Node& node, std::vector<CapturedTable>& ta
       return report;
     }
     node.rollback();
+    for (const CapturedTable& captured : tables) harvest_in_slices(node, captured.table, report);
     node.begin_write();
     load_states(node, tables);
     add(report, harvest(node, tables));
@@ -79,7 +107,7 @@ HarvestReport open_harvested_snapshot(Node& node, std::vector<CapturedTable>& ta
       report.under_write_lock = true;
       return report;
     }
-    node.commit();
+    node.commit_unsynced();
   }
 }
 

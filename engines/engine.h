@@ -258,7 +258,11 @@ class Node {
   /// wrote since makes a write throw Collision.
   virtual void begin_write(Exclusion exclusion) = 0;
   void begin_write() { begin_write(Exclusion::sessions); }
+  /// What was written survives a loss of power when this returns, that of commit_unsynced() too.
   virtual void commit() = 0;
+  /// As commit(), but a loss of power may undo it until the next commit(): nobody may be told of it
+  /// before. Keeps no writer waiting for the disk.
+  virtual void commit_unsynced() { commit(); }
   virtual void rollback() noexcept = 0;
 
   // --- Activation (in a write transaction)
@@ -351,6 +355,13 @@ class Node {
   /// `state` is updated in memory, not saved. Candidates of REPLACE count only when their row is
   /// gone.
   virtual HarvestCounts harvest(const ActiveTable& table, TableState& state) = 0;
+  /// Where applications wait while a log is harvested: it is so long that those would notice who
+  /// write to it right now. In no transaction or any.
+  virtual bool is_busy_log(const ActiveTable&) { return false; }
+  /// Harvests the oldest entries of a busy log, no more than applications hardly notice.
+  virtual HarvestCounts harvest_slice(const ActiveTable& table, TableState& state) {
+    return harvest(table, state);
+  }
   /// Logs every row of the table as touched at time 0, and drops the versions of rows that are no
   /// longer there (tombstones stay): what a table needs whose triggers were lost.
   virtual void touch_all(const ActiveTable& table) = 0;

@@ -37,6 +37,7 @@ class TranslatingNode final : public Node {
   using Node::begin_write;
   void begin_write(Exclusion exclusion) override { inner_.begin_write(exclusion); }
   void commit() override { inner_.commit(); }
+  void commit_unsynced() override { inner_.commit_unsynced(); }
   void rollback() noexcept override { inner_.rollback(); }
 
   void record_sql(std::vector<std::string>* script) override { inner_.record_sql(script); }
@@ -106,6 +107,10 @@ class TranslatingNode final : public Node {
   bool has_pending(const ActiveTable& table) override { return inner_.has_pending(own(table)); }
   std::pair<std::int64_t, std::int64_t> pending(const ActiveTable& table) override {
     return inner_.pending(own(table));
+  }
+  bool is_busy_log(const ActiveTable& table) override { return inner_.is_busy_log(own(table)); }
+  HarvestCounts harvest_slice(const ActiveTable& table, TableState& state) override {
+    return inner_.harvest_slice(own(table), state);
   }
   HarvestCounts harvest(const ActiveTable& table, TableState& state) override {
     return inner_.harvest(own(table), state);

@@ -62,8 +62,10 @@ void Planner::done(PairId id, const Done& what, Moment now) {
                   .knows = what.second_knows};
   const std::int64_t factor =
       what.changes < limits_.busy_changes ? limits_.rest_factor : limits_.busy_rest_factor;
+  const std::int64_t longest_us =
+      what.changes < limits_.flood_changes ? limits_.max_rest_us : limits_.flood_rest_us;
   state.not_before_us =
-      now.steady_us + std::clamp(factor * took_us, limits_.min_rest_us, limits_.max_rest_us);
+      now.steady_us + std::clamp(factor * took_us, limits_.min_rest_us, longest_us);
   // What a later pair of a round brought to the first node has yet to reach those that met before.
   if (!what.first_learned || jobs_[pair.job].timing.continuous || !state.in_round) return;
   for (PairId other = 0; other < pairs_.size(); ++other) {

@@ -35,10 +35,11 @@ constexpr milliseconds kSafetyLook(1000);
 /// After news a file is left alone for a while, longer and longer while every look finds more: its
 /// writers pay for each event, and for the pages that a look makes the system share.
 constexpr microseconds kShortestQuiet(2'000);
-constexpr microseconds kLongestQuiet(64'000);
+constexpr microseconds kLongestQuiet(128'000);
 constexpr milliseconds kReopen(2000);
 
-/// A server is asked this often right after it had news, and less and less often while it has none.
+/// A server is asked this often right after it had news, and less and less often while it has none,
+/// or while it has some every time.
 constexpr microseconds kShortestPoll(5'000);
 constexpr microseconds kLongestPoll(40'000);
 constexpr milliseconds kLeaseRound(2000);
@@ -322,14 +323,18 @@ class Watcher::Server {
   void watch() {
     std::int64_t told = -1;
     microseconds pause = kShortestPoll;
+    microseconds quiet = kShortestPoll;
     Clock::time_point next_round{};
     while (!stopped()) {
       if (looks_) {
         const Pulse pulse = asked([this] { return node_->look(); });
-        pause = std::min(pause + pause / 4, kLongestPoll);
-        if (pulse.generation != told) {
+        if (pulse.generation == told) {
+          pause = std::min(pause + pause / 4, kLongestPoll);
+          quiet = kShortestPoll;
+        } else {
           told = pulse.generation;
-          pause = kShortestPoll;
+          pause = quiet;
+          quiet = std::min(2 * quiet, kLongestQuiet);
           tell_(NodeLooked{.node = name_, .pulse = pulse});
         }
       }

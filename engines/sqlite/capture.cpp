@@ -1,11 +1,23 @@
 // The change log: what is pending, and how it becomes row versions.
 #include <algorithm>
+#include <cstdlib>
+#include <limits>
 
 #include "engines/sqlite/sqlite_node.h"
 #include "engines/sqlite/statement.h"
 #include "engines/sqlite/touched_keys.h"
 
 namespace tidemark::sqlite {
+namespace {
+
+/// Entries of a log that are harvested in some 2 ms: SQLite's own way of waiting for a lock looks
+/// after 1, 3, 8 and 18 ms.
+constexpr std::int64_t kSlice = 30000;
+/// A writer that has waited for the lock since its last entry still counts as one.
+constexpr std::int64_t kBusyWithinUs = 100'000;
+constexpr std::int64_t kEverything = std::numeric_limits<std::int64_t>::max();
+
+}  // namespace
 
 bool SqliteNode::has_pending(const ActiveTable& table) {
   Statement statement(connection_, "SELECT 1 FROM " + log_table(table.id) + " LIMIT 1");
@@ -19,22 +31,54 @@ std::pair<std::int64_t, std::int64_t> SqliteNode::pending(const ActiveTable& tab
   return {statement.integer(0), Stamp::time_us(statement.integer(1))};
 }
 
+bool SqliteNode::is_busy_log(const ActiveTable& table) {
+  TableStatements& kept = statements(table);
+  const auto [oldest, newest] = log_range(kept);
+  if (newest - oldest < 2 * kSlice) return false;
+  Statement entry(connection_, kept.sql.log_stamp());
+  if (!entry.bind(1, newest).step()) return false;
+  const std::int64_t age_us = clock_us() - Stamp::time_us(entry.integer(0));
+  return std::abs(age_us) < kBusyWithinUs;
+}
+
 HarvestCounts SqliteNode::harvest(const ActiveTable& table, TableState& state) {
+  const auto [oldest, newest] = log_range(statements(table));
+  return harvest_before(table, state, newest + 1 - oldest, kEverything);
+}
+
+HarvestCounts SqliteNode::harvest_slice(const ActiveTable& table, TableState& state) {
+  const auto [oldest, newest] = log_range(statements(table));
+  const std::int64_t end = std::min(newest + 1, oldest + kSlice);
+  return harvest_before(table, state, end - oldest, end);
+}
+
+std::pair<std::int64_t, std::int64_t> SqliteNode::log_range(TableStatements& table) {
+  Statement range(connection_, table.sql.log_range());
+  range.step();
+  return {range.integer(0), range.integer(1)};
+}
+
+/// Of the entries before the rowid `end`, at most `entries`.
+HarvestCounts SqliteNode::harvest_before(const ActiveTable& table, TableState& state,
+                                         std::int64_t entries, std::int64_t end) {
   TableStatements& kept = statements(table);
   HarvestCounts counts;
-  counts.logged = count_log(table.id, "");
-  if (const std::string has_null = kept.sql.control_key_has_null(); !has_null.empty()) {
-    counts.null_keys = count_log(table.id, " WHERE " + has_null);
+  if (const std::string nameless = kept.sql.count_nameless(); !nameless.empty()) {
+    Statement count(connection_, nameless);
+    count.bind(1, end).step();
+    counts.null_keys = count.integer(0);
   }
+  counts.logged = counts.null_keys;
   const std::int64_t origin = origins_.number(state.origin);
   const std::int64_t first_time_us = state.clock_floor_us + 1;
   std::int64_t sequence = state.sequence();
   const int key_size = static_cast<int>(kept.spec.key.size());
-  const auto touched = fold_log(connection_, kept.spec, kept.sql, counts.logged);
+  const auto touched = fold_log(connection_, kept.spec, kept.sql, entries, end);
   Statement write(connection_, kept.sql.harvest_version());
   write.bind(key_size + 3, origin);
   TouchedKey key;
   while (touched->next(key)) {
+    counts.logged += key.entries;
     std::int64_t stamp = key.newest;
     if (!key.sure) {
       if (!is_evicted(kept, key.key)) continue;
@@ -51,15 +95,15 @@ HarvestCounts SqliteNode::harvest(const ActiveTable& table, TableState& state) {
     kept.recent.add(key.key, origin, sequence);
     ++counts.versions;
   }
-  connection_.execute("DELETE FROM " + log_table(table.id));
+  if (end == kEverything) {
+    // Without a condition SQLite drops pages instead of entries.
+    connection_.execute("DELETE FROM " + log_table(table.id));
+  } else {
+    Statement remove(connection_, kept.sql.delete_log());
+    remove.bind(1, end).run();
+  }
   state.knowledge.raise(state.origin, sequence);
   return counts;
-}
-
-std::int64_t SqliteNode::count_log(std::int64_t table_id, const std::string& where) {
-  Statement count(connection_, "SELECT count(*) FROM " + log_table(table_id) + where);
-  count.step();
-  return count.integer(0);
 }
 
 bool SqliteNode::row_exists(TableStatements& table, RowView key) {

@@ -8,10 +8,12 @@
 #include <mutex>
 
 #include "engines/sqlite/functions.h"
+#include "engines/sqlite/statement.h"
 
 namespace tidemark::sqlite {
 namespace {
 
+constexpr int kCheckpointPages = 1000;  // SQLite's own default
 constexpr char kCheckUrl[] = "Check the url of the node in the configuration.";
 
 // Statistics of memory are kept under one lock of the process, which would make the reading and the
@@ -108,6 +110,57 @@ void Connection::configure(std::chrono::milliseconds lock_timeout) {
   // "fast" still overwrites what stays in use.
   execute(
       "PRAGMA secure_delete=fast; PRAGMA cache_size=-32768; SELECT 1 FROM sqlite_schema LIMIT 1");
+  sync_after_commit();
+}
+
+// A commit to a write-ahead log that waits for the disk keeps the lock for so long, and the disk
+// has to take what applications have written with less care as well: ten times as long as the
+// commit itself. So it waits afterwards, when everybody may write again. Nobody else can change the
+// mode of the journal while this connection is open.
+void Connection::sync_after_commit() {
+  Statement mode(*this, "PRAGMA journal_mode");
+  if (!mode.step() || mode.text(0) != "wal") return;
+  execute("PRAGMA synchronous = NORMAL");
+  syncs_itself_ = false;
+}
+
+void Connection::commit() {
+  const std::int64_t before = pages_written();
+  execute("COMMIT");
+  if (!syncs_itself_ && pages_written() != before) is_synced_ = false;
+}
+
+void Connection::commit_without_checkpoint() {
+  sqlite3_wal_autocheckpoint(handle_, 0);
+  const auto restore = [this] { sqlite3_wal_autocheckpoint(handle_, kCheckpointPages); };
+  try {
+    commit();
+  } catch (...) {
+    restore();
+    throw;
+  }
+  restore();
+}
+
+void Connection::sync() {
+  if (is_synced_) return;
+  sqlite3_file* log = nullptr;
+  if (sqlite3_file_control(handle_, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log) == SQLITE_OK &&
+      log != nullptr && log->pMethods != nullptr &&
+      log->pMethods->xSync(log, SQLITE_SYNC_NORMAL) != SQLITE_OK) {
+    throw Error(ExitCode::failed,
+                "node " + node_name_ + ": the disk did not take what was written to " +
+                    file_.string() + "-wal",
+                "Look at the disk. What was committed is there, but may be lost with the power.",
+                true);
+  }
+  is_synced_ = true;
+}
+
+std::int64_t Connection::pages_written() const {
+  int pages = 0, unused = 0;
+  sqlite3_db_status(handle_, SQLITE_DBSTATUS_CACHE_WRITE, &pages, &unused, 0);
+  return pages;
 }
 
 void Connection::set_triggers(bool on) {

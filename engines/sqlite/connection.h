@@ -45,6 +45,13 @@ class Connection {
   void set_triggers(bool on);
   bool fires_triggers() const { return fires_triggers_; }
   void execute(const std::string& sql);
+  /// Other connections see the transaction and may write again when this returns. A loss of power
+  /// may undo it until sync().
+  void commit();
+  /// The same, and leaves it to whoever commits next to copy the log into the file.
+  void commit_without_checkpoint();
+  /// What was committed survives a loss of power when this returns.
+  void sync();
   bool in_transaction() const { return sqlite3_get_autocommit(handle_) == 0; }
 
   /// Turns what SQLite reported last into an Error; `action` says what was tried.
@@ -53,11 +60,15 @@ class Connection {
  private:
   void check_file() const;
   void configure(std::chrono::milliseconds lock_timeout);
+  void sync_after_commit();
+  std::int64_t pages_written() const;
 
   std::string node_name_;
   std::filesystem::path file_;
   bool read_only_;
   bool fires_triggers_ = false;
+  bool syncs_itself_ = true;  // within COMMIT
+  bool is_synced_ = true;
   sqlite3* handle_ = nullptr;
 };
 

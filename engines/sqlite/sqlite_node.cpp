@@ -102,9 +102,24 @@ void SqliteNode::begin_write(Exclusion) {
 }
 
 void SqliteNode::commit() {
+  finish_transaction();
+  connection_.commit();
+  end_transaction();
+  connection_.sync();
+}
+
+void SqliteNode::commit_unsynced() {
+  finish_transaction();
+  connection_.commit_without_checkpoint();
+  end_transaction();
+}
+
+void SqliteNode::finish_transaction() {
   flush_recent_lists();
   lead_on_key_counters();
-  connection_.execute("COMMIT");
+}
+
+void SqliteNode::end_transaction() {
   origins_.forget();
   if (removes_lock_file_) {
     std::error_code ignored;

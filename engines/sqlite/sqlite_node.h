@@ -39,6 +39,7 @@ class SqliteNode final : public Node {
   using Node::begin_write;
   void begin_write(Exclusion exclusion) override;
   void commit() override;
+  void commit_unsynced() override;
   void rollback() noexcept override;
 
   void record_sql(std::vector<std::string>* script) override { script_ = script; }
@@ -77,6 +78,8 @@ class SqliteNode final : public Node {
   bool has_pending(const ActiveTable& table) override;
   std::pair<std::int64_t, std::int64_t> pending(const ActiveTable& table) override;
   HarvestCounts harvest(const ActiveTable& table, TableState& state) override;
+  bool is_busy_log(const ActiveTable& table) override;
+  HarvestCounts harvest_slice(const ActiveTable& table, TableState& state) override;
   void touch_all(const ActiveTable& table) override;
   std::int64_t purge(const ActiveTable& table, TableState& state, std::int64_t before_us,
                      const std::vector<Knowledge>& peers) override;
@@ -143,7 +146,9 @@ class SqliteNode final : public Node {
   void save_knowledge(const char* table, std::int64_t table_id, const Knowledge& knowledge);
 
   // Capture.
-  std::int64_t count_log(std::int64_t table_id, const std::string& where);
+  HarvestCounts harvest_before(const ActiveTable& table, TableState& state, std::int64_t entries,
+                               std::int64_t end);
+  std::pair<std::int64_t, std::int64_t> log_range(TableStatements& table);
   bool row_exists(TableStatements& table, RowView key);
   bool is_evicted(TableStatements& table, RowView key);
 
@@ -167,6 +172,8 @@ class SqliteNode final : public Node {
   Version to_version(const VersionRecord& record);
   std::optional<VersionRecord> find_version(TableStatements& table, RowView key);
   void flush_recent_lists();
+  void finish_transaction();  // what is written last
+  void end_transaction();
   void forget_transaction() noexcept;
 
   // Being watched.

@@ -286,13 +286,32 @@ std::string TableSql::select_recent_keys() const {
 }
 
 std::string TableSql::select_log() const {
-  return "SELECT " + control_key() + ", stamp FROM " + log_table(id_);
+  return "SELECT " + control_key() + ", stamp FROM " + log_table(id_) + " WHERE rowid < ?1";
 }
 
 std::string TableSql::select_sorted_log() const {
   const std::string has_null = control_key_has_null();
-  return select_log() + (has_null.empty() ? "" : " WHERE NOT (" + has_null + ")") + " ORDER BY " +
+  return select_log() + (has_null.empty() ? "" : " AND NOT (" + has_null + ")") + " ORDER BY " +
          control_key();
+}
+
+std::string TableSql::count_nameless() const {
+  const std::string has_null = control_key_has_null();
+  if (has_null.empty()) return {};
+  return "SELECT count(*) FROM " + log_table(id_) + " WHERE rowid < ?1 AND (" + has_null + ")";
+}
+
+std::string TableSql::delete_log() const {
+  return "DELETE FROM " + log_table(id_) + " WHERE rowid < ?1";
+}
+
+std::string TableSql::log_range() const {
+  const std::string log = log_table(id_);
+  return "SELECT (SELECT min(rowid) FROM " + log + "), (SELECT max(rowid) FROM " + log + ")";
+}
+
+std::string TableSql::log_stamp() const {
+  return "SELECT stamp FROM " + log_table(id_) + " WHERE rowid = ?1";
 }
 
 std::string TableSql::row_exists() const {

@@ -76,10 +76,18 @@ class TableSql {
   std::string select_recent_keys() const;
 
   // The change log.
-  /// Entries: key, stamp.
+  /// ?1 the rowid before which they stand. Entries: key, stamp.
   std::string select_log() const;
   /// The same in key order, without those that hold NULL in the key.
   std::string select_sorted_log() const;
+  /// ?1 the rowid before which they stand; how many hold NULL in the key. Empty if none can.
+  std::string count_nameless() const;
+  /// ?1 the rowid before which they stand.
+  std::string delete_log() const;
+  /// Rowids of the oldest and the newest entry; NULL when the log is empty.
+  std::string log_range() const;
+  /// ?1 the rowid; the stamp.
+  std::string log_stamp() const;
   /// ?1.. the key; a row if there is one.
   std::string row_exists() const;
   /// ?1.. the key, time, time of a new key (not below the clock floor), origin, sequence, flags if

@@ -15,9 +15,10 @@ constexpr std::int64_t kEntriesInMemory = 2 << 20;
 
 class IntegerKeys final : public TouchedKeys {
  public:
-  IntegerKeys(Connection& connection, const TableSql& sql, std::int64_t entries) {
+  IntegerKeys(Connection& connection, const TableSql& sql, std::int64_t entries, std::int64_t end) {
     entries_.reserve(static_cast<std::size_t>(entries));
     Statement log(connection, sql.select_log());
+    log.bind(1, end);
     bool sorted = true;
     while (log.step()) {
       const Entry entry{log.integer(0), log.integer(1)};
@@ -51,10 +52,11 @@ class IntegerKeys final : public TouchedKeys {
 
 class SortedKeys final : public TouchedKeys {
  public:
-  SortedKeys(Connection& connection, const TableSpec& spec, const TableSql& sql)
+  SortedKeys(Connection& connection, const TableSpec& spec, const TableSql& sql, std::int64_t end)
       : order_(spec),
         size_(static_cast<int>(spec.key.size())),
         log_(connection, sql.select_sorted_log()) {
+    log_.bind(1, end);
     step();
   }
 
@@ -102,11 +104,11 @@ void TouchedKey::add(std::int64_t stamp) {
 }
 
 std::unique_ptr<TouchedKeys> fold_log(Connection& connection, const TableSpec& spec,
-                                      const TableSql& sql, std::int64_t entries) {
+                                      const TableSql& sql, std::int64_t entries, std::int64_t end) {
   if (spec.integer_key && entries <= kEntriesInMemory) {
-    return std::make_unique<IntegerKeys>(connection, sql, entries);
+    return std::make_unique<IntegerKeys>(connection, sql, entries, end);
   }
-  return std::make_unique<SortedKeys>(connection, spec, sql);
+  return std::make_unique<SortedKeys>(connection, spec, sql, end);
 }
 
 }  // namespace tidemark::sqlite

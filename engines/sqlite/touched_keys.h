@@ -31,8 +31,8 @@ class TouchedKeys {
   virtual bool next(TouchedKey& key) = 0;
 };
 
-/// `entries` is the length of the log. Entries whose key holds NULL are left out.
+/// Of the `entries` that stand before the rowid `end`. Entries whose key holds NULL are left out.
 std::unique_ptr<TouchedKeys> fold_log(Connection& connection, const TableSpec& spec,
-                                      const TableSql& sql, std::int64_t entries);
+                                      const TableSql& sql, std::int64_t entries, std::int64_t end);
 
 }  // namespace tidemark::sqlite

@@ -173,6 +173,23 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("only a flood lets a pair rest longer than the longest rest") {
+  for (const bool flood : {false, true}) {
+    World world;
+    world.continuous("ab", {"a", "b"});
+    world.settle();
+    world.look("a", true, 1);
+    REQUIRE(world.begun() == Pairs{0});
+    world.pass(60'000'000);
+    world.look("a", true, 2);
+    world.done(0, {.changes = world.limits.flood_changes - (flood ? 0 : 1)});
+    const Planner::Decision waits = world.planner().decide(world.now);
+    REQUIRE(waits.wake_us);
+    CHECK(*waits.wake_us ==
+          world.now.steady_us + (flood ? world.limits.flood_rest_us : world.limits.max_rest_us));
+  }
+}
+
 TEST_CASE("no more sessions than allowed are at work, and the longest waiting goes first") {
   World world;
   world.limits.parallel = 2;
