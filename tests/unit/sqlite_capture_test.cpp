@@ -3,7 +3,9 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <set>
 
+#include "capture/harvest.h"
 #include "engines/sqlite/table_sql.h"
 #include "model/error.h"
 #include "tests/unit/sqlite_application.h"
@@ -344,4 +346,45 @@ TEST_CASE("the recent list and the scan of all versions give the same changes") 
   CHECK(listed() == 1);
   CHECK(count_since(before) == 1);
   CHECK(count_since({}) == 30000);
+}
+
+TEST_CASE("a long log that is written right now is harvested in slices, with writers in between") {
+  Captured captured("CREATE TABLE t(id INTEGER PRIMARY KEY, n INTEGER)");
+  captured.application.run(
+      "WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 70000) INSERT INTO "
+      "t "
+      "SELECT i, 0 FROM c");
+  Node& node = *captured.node;
+  std::vector<capture::CapturedTable> tables{{.table = node.active_tables().front()}};
+  const ActiveTable& table = tables.front().table;
+  CHECK(node.is_busy_log(table));
+  SUBCASE("one slice leaves the rest") {
+    node.begin_write();
+    TableState state = node.load_state(table);
+    const HarvestCounts counts = node.harvest_slice(table, state);
+    CHECK(counts.versions == counts.logged);
+    CHECK(counts.versions < 70000);
+    node.save_state(table, state);
+    node.commit_unsynced();
+    CHECK(node.pending(table).first == 70000 - counts.logged);
+    captured.application.run("UPDATE t SET n = 1 WHERE id = 1");
+  }
+  SUBCASE("a snapshot takes all of it") {}
+  SUBCASE("one that nobody writes to is not busy") {
+    captured.application.run("UPDATE tidemark_log_1 SET stamp = stamp - 4 * 60000");
+    CHECK_FALSE(node.is_busy_log(table));
+  }
+  capture::open_harvested_snapshot(node, tables);
+  CHECK_FALSE(node.has_pending(table));
+  const Knowledge& known = tables.front().state.knowledge;
+  const auto rows = node.changes_since(table, Knowledge());
+  std::set<std::int64_t> sequences;
+  ChangedRow row;
+  while (rows->next(row)) {
+    CHECK(row.version->inserted);
+    CHECK(known.covers(*row.version));
+    sequences.insert(row.version->sequence);
+  }
+  CHECK(sequences.size() == 70000);
+  node.commit();
 }
