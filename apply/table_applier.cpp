@@ -196,11 +196,9 @@ void TableApplier::act_on_waiting(const Verdict& verdict, const ChangedRow& inco
                                   QuarantinedRow waiting) {
   const compare::Decision& decision = verdict.decision;
   if (decision.conflict) {
-    ConflictSide theirs = source_side(incoming);
-    ConflictSide ours{
-        .node = waiting.source, .version = waiting.version, .present = true, .row = waiting.row};
-    if (!decision.incoming_wins) std::swap(theirs, ours);
-    log(*decision.conflict, decision.status, incoming.key, std::move(theirs), std::move(ours));
+    log_decision(
+        decision, incoming,
+        {.node = waiting.source, .version = waiting.version, .present = true, .row = waiting.row});
   }
   switch (decision.action) {
     case compare::Action::keep:
@@ -253,12 +251,7 @@ void TableApplier::apply_verdicts() {
 
 void TableApplier::act(const compare::Decision& decision, const ChangedRow& incoming,
                        const LocalRow& local, bool equal) {
-  if (decision.conflict) {
-    ConflictSide theirs = source_side(incoming);
-    ConflictSide ours = target_side(local);
-    if (!decision.incoming_wins) std::swap(theirs, ours);
-    log(*decision.conflict, decision.status, incoming.key, std::move(theirs), std::move(ours));
-  }
+  if (decision.conflict) log_decision(decision, incoming, target_side(local));
   switch (decision.action) {
     case compare::Action::keep:
       return;
@@ -850,6 +843,13 @@ bool TableApplier::stands_by_its_children(const Parked& parked, const std::vecto
     }
   }
   return false;
+}
+
+void TableApplier::log_decision(const compare::Decision& decision, const ChangedRow& incoming,
+                                ConflictSide ours) {
+  ConflictSide theirs = source_side(incoming);
+  if (!decision.incoming_wins) std::swap(theirs, ours);
+  log(*decision.conflict, decision.status, incoming.key, std::move(theirs), std::move(ours));
 }
 
 void TableApplier::log(ConflictType type, ConflictStatus status, RowView key, ConflictSide winner,

@@ -205,6 +205,9 @@ class TableApplier final : private ApplySink, private PairSink {
   bool change_held(const Row& key);
   bool stands_by_its_children(const Parked& parked, const std::vector<Row>& rival_keys,
                               const std::vector<LocalRow>& rivals);
+  /// Of a decision that is a conflict; `ours` is what this node has of the key.
+  void log_decision(const compare::Decision& decision, const ChangedRow& incoming,
+                    ConflictSide ours);
   void log(ConflictType type, ConflictStatus status, RowView key, ConflictSide winner,
            ConflictSide loser);
   ConflictSide source_side(const ChangedRow& row) const;
