@@ -68,7 +68,10 @@ void KnownApplier::weigh() {
   }
   // Whoever decides may write versions and rows of any key.
   none_has_version_ = have_version == 0 && undecided_ == 0;
-  inserts_are_new_ = inserts_with_version == 0 && undecided_ == 0 && passed_over_ == 0;
+  // A key that is checked at the end of the transaction would not refuse a row that is there after
+  // all, and where triggers are off nothing would.
+  inserts_are_new_ = inserts_with_version == 0 && undecided_ == 0 && passed_over_ == 0 &&
+                     !sql_->has_deferrable_key();
 }
 
 std::string KnownApplier::came_by_another_way() {

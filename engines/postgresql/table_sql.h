@@ -68,6 +68,7 @@ class TableSql {
   std::string control_key_is(const std::string& prefix, int first) const;
   std::string key_parameters(int first) const;
   std::string row_parameters(int first) const;
+  bool has_deferrable_key() const { return table_.deferrable_key; }
   /// Ends an INSERT of rows whose key is not there: one that came since the snapshot then makes it
   /// fail as a collision, and not as if it were a mistake of the row.
   std::string unless_unseen() const;

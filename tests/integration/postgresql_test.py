@@ -288,6 +288,27 @@ def test_p8_deferrable_constraints(lab):
 
 
 @test
+def test_p8_a_deferrable_key_stays_a_key(lab):
+    """Such a key refuses no row at once, and none at all where triggers are off: that a row was inserted where it comes from
+    must not be taken for the promise that it is not here."""
+    server = PrivateServer()
+    try:
+        for granted in (False, True):
+            if granted:
+                server.sql("postgres", "GRANT SET ON PARAMETER session_replication_role TO tm_owner", role="postgres")
+            schema = "CREATE TABLE item(id integer PRIMARY KEY DEFERRABLE, n integer); INSERT INTO item VALUES (1, 1), (2, 2);"
+            a, b = PgNode(lab, "a", schema, server=server), PgNode(lab, "b", schema, server=server)
+            lab.job("ab", [a, b], max_deletes="100%")
+            lab.activate()
+            lab.sync()
+            a.sql("DELETE FROM item WHERE id = 1; INSERT INTO item VALUES (1, 10), (3, 30);")
+            lab.sync()
+            require_equal(b.dump("item"), [("1", "10"), ("2", "2"), ("3", "30")], "rows, granted %s" % granted)
+    finally:
+        server.close()
+
+
+@test
 def test_p9_long_and_odd_names(lab):
     long_a, long_b = "x" * 62 + "a", "x" * 62 + "b"
     schema = "".join('CREATE TABLE "%s"(id integer PRIMARY KEY, v text);' % n for n in (long_a, long_b, "Mixed Case", "select", "a.b", 'quo"ted'.replace('"', '""'), "100%", "it's"))
