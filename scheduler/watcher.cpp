@@ -30,6 +30,9 @@ constexpr std::array<microseconds, 12> kLooksAfterEvent = {
     microseconds(0),      microseconds(100),    microseconds(200),    microseconds(500),
     microseconds(1'000),  microseconds(2'000),  microseconds(4'000),  microseconds(8'000),
     microseconds(16'000), microseconds(32'000), microseconds(64'000), microseconds(128'000)};
+/// From this look on the next event is asked for, before the look: 16 milliseconds after an event,
+/// so that one commit makes one, and as long before the last look as a commit may take.
+constexpr std::size_t kListeningLook = 8;
 /// Files on a network may change without an event.
 constexpr milliseconds kSafetyLook(1000);
 /// After news a file is left alone for a while, longer and longer while every look finds more: its
@@ -160,9 +163,8 @@ class Watcher::Files {
         watched.node.reset();
       }
       if (watched.node == nullptr) open(watched);
-      // First: what is written after the look is told.
-      const bool last_look = watched.step + 1 >= kLooksAfterEvent.size();
-      if (last_look) listen(watched);
+      const bool listening = watched.step >= kListeningLook;
+      if (listening) listen(watched);
       const Pulse& pulse = watched.node->look();
       if (!watched.failure.empty()) {
         watched.failure.clear();
@@ -172,13 +174,15 @@ class Watcher::Files {
       if (news) {
         watched.told = pulse.generation;
         tell_(NodeLooked{.node = watched.name, .pulse = pulse});
-        watched.step = kLooksAfterEvent.size();
+        watched.step = kListeningLook;
         watched.quiet_until = watched.next_look = now + watched.quiet;
         watched.quiet = std::min(2 * watched.quiet, kLongestQuiet);
-      } else if (!last_look) {
+        return;
+      }
+      if (listening) watched.quiet = kShortestQuiet;
+      if (watched.step + 1 < kLooksAfterEvent.size()) {
         watched.next_look = now + kLooksAfterEvent.at(++watched.step);
       } else {
-        watched.quiet = kShortestQuiet;
         watched.next_look = now + kSafetyLook;
       }
     } catch (const Error& error) {
