@@ -158,6 +158,7 @@ class Pull {
                             source_.traits().snapshot_reads && target_.traits().local &&
                             (!target_.traits().shared || fills_empty_tables());
     if (concurrent) {
+      source_.make_durable();  // the target must not know numbers that may be undone
       Transaction target_transaction(target_, false);
       open_target();
       own_changes_meanwhile_.assign(wanted_.size(), false);  // all are in what is read next
@@ -166,8 +167,7 @@ class Pull {
       stages_.resize(wanted_.size());
       apply_all([this](std::size_t index) { apply_while_reading(index); });
       finish(started_at_us);
-      source_transaction
-          .commit();  // before the target: it must not know numbers that may be undone
+      source_transaction.commit();
       target_transaction.commit();
       return true;
     }
@@ -205,6 +205,7 @@ class Pull {
       source_transaction.commit();
     }
     source_open_ = request_.dry_run;
+    if (!request_.dry_run) source_.make_durable();
     if (!target_first) {
       target_transaction.emplace(target_, request_.dry_run);
       open_target();

@@ -34,8 +34,8 @@ HarvestReport harvest(Node& node, std::vector<CapturedTable>& tables);
 
 /// Harvests in a short write transaction and opens a snapshot that misses no committed change; on
 /// return a transaction is open (usually a read transaction) which the caller ends. Writes nothing
-/// when nothing is pending. States are loaded anew. What was harvested is told to nobody before
-/// that transaction is committed.
+/// when nothing is pending. States are loaded anew. What was harvested is told to nobody before the
+/// node's make_durable().
 HarvestReport open_harvested_snapshot(Node& node, std::vector<CapturedTable>& tables);
 
 }  // namespace tidemark::capture

@@ -258,11 +258,13 @@ class Node {
   /// wrote since makes a write throw Collision.
   virtual void begin_write(Exclusion exclusion) = 0;
   void begin_write() { begin_write(Exclusion::sessions); }
-  /// What was written survives a loss of power when this returns, that of commit_unsynced() too.
+  /// What was written survives a loss of power when this returns.
   virtual void commit() = 0;
-  /// As commit(), but a loss of power may undo it until the next commit(): nobody may be told of it
+  /// As commit(), but a loss of power may undo it until make_durable(): nobody may be told of it
   /// before. Keeps no writer waiting for the disk.
   virtual void commit_unsynced() { commit(); }
+  /// Whatever was committed here, by anybody, survives a loss of power when this returns.
+  virtual void make_durable() {}
   virtual void rollback() noexcept = 0;
 
   // --- Activation (in a write transaction)

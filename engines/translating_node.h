@@ -38,6 +38,7 @@ class TranslatingNode final : public Node {
   void begin_write(Exclusion exclusion) override { inner_.begin_write(exclusion); }
   void commit() override { inner_.commit(); }
   void commit_unsynced() override { inner_.commit_unsynced(); }
+  void make_durable() override { inner_.make_durable(); }
   void rollback() noexcept override { inner_.rollback(); }
 
   void record_sql(std::vector<std::string>* script) override { inner_.record_sql(script); }

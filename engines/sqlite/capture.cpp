@@ -81,7 +81,7 @@ HarvestCounts SqliteNode::harvest_before(const ActiveTable& table, TableState& s
     counts.logged += key.entries;
     std::int64_t stamp = key.newest;
     if (!key.sure) {
-      if (!is_evicted(kept, key.key)) continue;
+      if (!is_evicted(kept, key.key, Stamp::time_us(stamp))) continue;
     } else if (key.newest != key.newest_sure && row_exists(kept, key.key)) {
       stamp = key.newest_sure;
     }
@@ -112,11 +112,14 @@ bool SqliteNode::row_exists(TableStatements& table, RowView key) {
   return statement.bind_row(1, key).step();
 }
 
-// Nothing happened to a candidate of REPLACE that is there, and nothing new if its tombstone is.
-bool SqliteNode::is_evicted(TableStatements& table, RowView key) {
+// Nothing happened to a candidate of REPLACE that is there, and nothing new if its tombstone is:
+// but a candidate was there at that time, so an older tombstone is of another delete, or was made
+// by a harvest that had not come so far.
+bool SqliteNode::is_evicted(TableStatements& table, RowView key, std::int64_t time_us) {
   if (row_exists(table, key)) return false;
   const auto version = find_version(table, key);
-  return !version || (version->flags & VersionRecord::kDeleted) == 0;
+  return !version || (version->flags & VersionRecord::kDeleted) == 0 ||
+         version->changed_at_us < time_us;
 }
 
 void SqliteNode::touch_all(const ActiveTable& table) {

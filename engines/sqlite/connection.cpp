@@ -124,10 +124,10 @@ void Connection::sync_after_commit() {
   syncs_itself_ = false;
 }
 
-void Connection::commit() {
+bool Connection::commit() {
   const std::int64_t before = pages_written();
   execute("COMMIT");
-  if (!syncs_itself_ && pages_written() != before) is_synced_ = false;
+  return pages_written() != before;
 }
 
 void Connection::commit_without_checkpoint() {
@@ -143,10 +143,10 @@ void Connection::commit_without_checkpoint() {
 }
 
 void Connection::sync() {
-  if (is_synced_) return;
+  if (syncs_itself_) return;
   sqlite3_file* log = nullptr;
-  if (sqlite3_file_control(handle_, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log) == SQLITE_OK &&
-      log != nullptr && log->pMethods != nullptr &&
+  if (sqlite3_file_control(handle_, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log) != SQLITE_OK ||
+      log == nullptr || log->pMethods == nullptr ||
       log->pMethods->xSync(log, SQLITE_SYNC_NORMAL) != SQLITE_OK) {
     throw Error(ExitCode::failed,
                 "node " + node_name_ + ": the disk did not take what was written to " +
@@ -154,7 +154,6 @@ void Connection::sync() {
                 "Look at the disk. What was committed is there, but may be lost with the power.",
                 true);
   }
-  is_synced_ = true;
 }
 
 std::int64_t Connection::pages_written() const {

@@ -46,11 +46,11 @@ class Connection {
   bool fires_triggers() const { return fires_triggers_; }
   void execute(const std::string& sql);
   /// Other connections see the transaction and may write again when this returns. A loss of power
-  /// may undo it until sync().
-  void commit();
+  /// may undo it until sync(). False if nothing was written.
+  bool commit();
   /// The same, and leaves it to whoever commits next to copy the log into the file.
   void commit_without_checkpoint();
-  /// What was committed survives a loss of power when this returns.
+  /// What was committed, by this connection or another, survives a loss of power when this returns.
   void sync();
   bool in_transaction() const { return sqlite3_get_autocommit(handle_) == 0; }
 
@@ -68,7 +68,6 @@ class Connection {
   bool read_only_;
   bool fires_triggers_ = false;
   bool syncs_itself_ = true;  // within COMMIT
-  bool is_synced_ = true;
   sqlite3* handle_ = nullptr;
 };
 

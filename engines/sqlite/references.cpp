@@ -9,6 +9,9 @@
 namespace tidemark::sqlite {
 namespace {
 
+/// SQLite joins 64 tables at most.
+constexpr std::size_t kParentsInJoin = 32;
+
 std::vector<ValueView> values_of(const TableSpec& spec, const std::vector<std::string>& columns,
                                  RowView row) {
   std::vector<ValueView> values;
@@ -159,10 +162,20 @@ std::vector<std::size_t> SqliteNode::missing_parents(const ActiveTable& table, R
 }
 
 std::vector<Row> SqliteNode::orphans(const ActiveTable& table, const Knowledge* known) {
-  // A join, because a subquery for each row takes three times as long. Whatever is referred to is
-  // unique: nothing is doubled.
+  std::vector<Row> keys;
+  for (std::size_t i = 0; i < table.spec.foreign_keys.size(); i += kParentsInJoin) {
+    for (Row& key : orphans(table, known, i)) keys.push_back(std::move(key));
+  }
+  return keys;
+}
+
+// By the foreign keys from `first` on, so many as go into one join: a subquery for each row takes
+// three times as long. Whatever is referred to is unique: nothing is doubled.
+std::vector<Row> SqliteNode::orphans(const ActiveTable& table, const Knowledge* known,
+                                     std::size_t first) {
   std::string parents, orphan;
-  for (std::size_t i = 0; i < table.spec.foreign_keys.size(); ++i) {
+  const std::size_t end = std::min(first + kParentsInJoin, table.spec.foreign_keys.size());
+  for (std::size_t i = first; i < end; ++i) {
     const ForeignKeySpec& key = table.spec.foreign_keys[i];
     const Reference* reference = references_.of(table.spec.name, key);
     if (reference == nullptr) continue;

@@ -103,9 +103,9 @@ void SqliteNode::begin_write(Exclusion) {
 
 void SqliteNode::commit() {
   finish_transaction();
-  connection_.commit();
+  const bool has_written = connection_.commit();
   end_transaction();
-  connection_.sync();
+  if (has_written) connection_.sync();
 }
 
 void SqliteNode::commit_unsynced() {

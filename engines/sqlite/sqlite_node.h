@@ -40,6 +40,7 @@ class SqliteNode final : public Node {
   void begin_write(Exclusion exclusion) override;
   void commit() override;
   void commit_unsynced() override;
+  void make_durable() override { connection_.sync(); }
   void rollback() noexcept override;
 
   void record_sql(std::vector<std::string>* script) override { script_ = script; }
@@ -150,7 +151,8 @@ class SqliteNode final : public Node {
                                std::int64_t end);
   std::pair<std::int64_t, std::int64_t> log_range(TableStatements& table);
   bool row_exists(TableStatements& table, RowView key);
-  bool is_evicted(TableStatements& table, RowView key);
+  bool is_evicted(TableStatements& table, RowView key, std::int64_t time_us);
+  std::vector<Row> orphans(const ActiveTable& table, const Knowledge* known, std::size_t first);
 
   // Key ranges.
   std::vector<KeyRange> own_key_ranges(std::int64_t table_id);
