@@ -1,4 +1,5 @@
 // Writing rows and versions on a target.
+#include <algorithm>
 #include <cassert>
 #include <cmath>
 
@@ -221,6 +222,11 @@ class KnownApplier {
     if (off_indexes_missed_ > kMisses && off_indexes_missed_ > off_indexes_done_) return false;
     Statement* statement = table_.update_row_off_indexes();
     if (statement == nullptr) return false;
+    // To SQLite 0.0 is -0.0, but it keeps them apart.
+    const bool has_zero = std::any_of(
+        incoming.row.begin(), incoming.row.end(),
+        [](const ValueView& value) { return value.kind == ValueKind::real && value.real == 0; });
+    if (has_zero) return false;
     refusal = statement->bind_row(1, incoming.row)
                   .bind_row(column_count_ + 1, incoming.key)
                   .run_or_refuse();
