@@ -56,7 +56,8 @@ struct ActiveTable {
   std::string activated_shape;  // when capture was installed, or the shape was last noted
   std::string current_shape;    // as the catalog says now
   CaptureHealth health = CaptureHealth::intact;
-  /// The application's own triggers fire on rows that are applied here; set by the session.
+  /// Triggers fire on rows that are applied here: the application asked for it, or the engine needs
+  /// them.
   bool fire_triggers = false;
 
   /// Columns were changed since; capture works all the same.

@@ -965,7 +965,9 @@ TablePlan plan_tables(const JobConfig& job, Node& first, Node& second) {
                            .second = *find_table(second_active, spec.name),
                            .policy = job.policy_of(spec.name)};
     entry.second.spec = aligned(entry.second.spec, entry.first.spec);
-    entry.first.fire_triggers = entry.second.fire_triggers = job.fires_triggers(spec.name);
+    const bool fire_triggers = job.fires_triggers(spec.name);
+    entry.first.fire_triggers = entry.first.fire_triggers || fire_triggers;
+    entry.second.fire_triggers = entry.second.fire_triggers || fire_triggers;
     plan.tables.push_back(std::move(entry));
   }
   return plan;

@@ -420,6 +420,8 @@ std::vector<ActiveTable> PostgresqlNode::active_tables() {
     } else {
       table.spec = found->second.spec;
       table.current_shape = table.spec.shape();
+      // What looks at deferrable constraints in the server is a trigger too.
+      table.fire_triggers = !found->second.deferrable_uniques.empty();
       // The definition may have changed since statements were made for it.
       if (const auto kept = tables_.find(table.id);
           kept != tables_.end() && kept->second &&

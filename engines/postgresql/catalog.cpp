@@ -73,7 +73,7 @@ FROM base JOIN pg_catalog.pg_type t ON t.oid = base.type WHERE t.typtype <> 'd')
 // The key first, then the other unique indexes. A term that is no column has the number 0.
 constexpr char kIndexes[] = R"(
 SELECT i.indrelid::text, x.relname::text, i.indisprimary, i.indpred IS NOT NULL,
-       i.indnkeyatts, i.indkey::text, i.indisunique AND i.indimmediate, i.indisexclusion
+       i.indnkeyatts, i.indkey::text, i.indimmediate, i.indisexclusion
 FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid
 WHERE i.indexrelid >= 16384 AND (i.indisunique OR i.indisexclusion) AND i.indisvalid
 ORDER BY i.indrelid, i.indisprimary DESC, x.relname)";
@@ -226,7 +226,8 @@ class Reader {
           schema == "information_schema" || schema == "tidemark") {
         continue;
       }
-      table.quoted = quoted_name(rows.bytes(i, 1)) + "." + quoted_name(rows.bytes(i, 2));
+      table.quoted_schema = quoted_name(rows.bytes(i, 1));
+      table.quoted = table.quoted_schema + "." + quoted_name(rows.bytes(i, 2));
       table.is_partitioned = rows.boolean(i, 3);
       if (rows.boolean(i, 4)) {
         table.spec.refusal = "is unlogged: a crash of the server would empty it unseen";
@@ -367,6 +368,10 @@ class Reader {
       if (table == nullptr) continue;
       TableSpec& spec = table->spec;
       const bool is_key = rows.boolean(i, 2);
+      if (!rows.boolean(i, 6)) {
+        const std::string& schema = table->quoted_schema;
+        table->deferrable_uniques.push_back(schema + "." + quoted_name(rows.text(i, 1)));
+      }
       if (is_key) {
         table->deferrable_key = !rows.boolean(i, 6);
       } else {

@@ -39,9 +39,11 @@ struct CatalogColumn {
 struct CatalogTable {
   TableSpec spec;
   std::string oid;
-  std::string quoted;                            // "schema"."table"
+  std::string quoted;  // "schema"."table"
+  std::string quoted_schema;
   std::map<std::string, CatalogColumn> columns;  // by name
   bool deferrable_key = false;                   // refused as an arbiter of ON CONFLICT
+  std::vector<std::string> deferrable_uniques;   // quoted; the key's among them
   bool is_partitioned = false;
   std::vector<std::string> partitions;  // quoted; every level, leaves and branches
 };

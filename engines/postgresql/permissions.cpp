@@ -116,13 +116,17 @@ std::vector<Concern> PostgresqlNode::concerns() {
            .hint = "rows that are hidden must not be taken for deleted: let the owner of the table "
                    "or a role with BYPASSRLS run the sessions"});
     }
-    if (!look.is_null(0, 6) && !settings.boolean(0, 4)) {
+    const bool looks_late = !table.deferrable_uniques.empty();
+    if (!look.is_null(0, 6) && (looks_late || !settings.boolean(0, 4))) {
       concerns.push_back(
           {.table = table.spec.name,
            .message = "triggers fire on rows that sessions write: " + look.text(0, 6),
-           .hint = "a superuser can keep them still: GRANT SET ON PARAMETER "
-                   "session_replication_role TO " +
-                   quoted_name(role)});
+           .hint = looks_late
+                       ? "the server looks at a deferrable unique constraint by a trigger, so "
+                         "none of the table's is kept still; make the constraint NOT DEFERRABLE"
+                       : "a superuser can keep them still: GRANT SET ON PARAMETER "
+                         "session_replication_role TO " +
+                             quoted_name(role)});
     }
   }
   return concerns;

@@ -149,6 +149,7 @@ void PostgresqlNode::commit() {
     throw;
   }
   origins_.forget();
+  checks_uniques_.clear();
   made_control_tables_ = false;
 }
 
@@ -159,6 +160,7 @@ void PostgresqlNode::rollback() noexcept {
   origins_.forget();
   recent_.forget();
   fires_triggers_ = false;
+  checks_uniques_.clear();
   grown_.clear();
   if (made_control_tables_) has_control_tables_ = false;
   made_control_tables_ = false;

@@ -165,6 +165,7 @@ class PostgresqlNode final : public Node {
   void log_touch(const TableSql& sql, RowView key, std::int64_t operation);
   void note_insert(const TableSql& sql);
   void fire_triggers(bool on);
+  void check_uniques(const TableSql& sql);
   void raise_sequences();
 
   const std::string session_role_;
@@ -186,7 +187,8 @@ class PostgresqlNode final : public Node {
     std::int64_t table_id = 0;
   };
   std::map<std::string, Filled> grown_;
-  bool fires_triggers_ = false;  // those of applications, in this transaction
+  std::set<std::int64_t> checks_uniques_;  // tables, in this transaction
+  bool fires_triggers_ = false;            // those of applications, in this transaction
   std::int64_t stages_ = 0;
   std::string looked_at_;  // the snapshot of `pulse_`
   Pulse pulse_;

@@ -177,6 +177,13 @@ std::string TableSql::control_key_is(const std::string& prefix, int first) const
   });
 }
 
+std::string TableSql::check_uniques() const {
+  const std::vector<std::string>& names = table_.deferrable_uniques;
+  if (names.empty()) return {};
+  return "SET CONSTRAINTS " + list(names.size(), ", ", [&](std::size_t i) { return names[i]; }) +
+         " IMMEDIATE";
+}
+
 std::string TableSql::unless_unseen() const {
   if (table_.deferrable_key) return {};
   return " ON CONFLICT (" +

@@ -69,6 +69,9 @@ class TableSql {
   std::string key_parameters(int first) const;
   std::string row_parameters(int first) const;
   bool has_deferrable_key() const { return table_.deferrable_key; }
+  /// Makes the server look at unique values after each statement that it would look at in the end;
+  /// empty where there is none.
+  std::string check_uniques() const;
   /// Ends an INSERT of rows whose key is not there: one that came since the snapshot then makes it
   /// fail as a collision, and not as if it were a mistake of the row.
   std::string unless_unseen() const;

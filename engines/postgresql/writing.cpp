@@ -31,6 +31,7 @@ std::unique_ptr<Stage> PostgresqlNode::make_stage(const ActiveTable& table, Stag
 
 PullCounts PostgresqlNode::apply_known(const ActiveTable& table, Stage& stage,
                                        const Knowledge& source_knowledge, ApplySink& sink) {
+  check_uniques(*sql_of(table));
   KnownApplier applier(*this, table, sql_of(table), staging_table(stage), source_knowledge, sink);
   if (table.fire_triggers) fire_triggers(true);
   PullCounts counts = applier.apply();
@@ -49,6 +50,7 @@ void PostgresqlNode::compare_all(const ActiveTable& table, Stage& stage, PairSin
 std::optional<Refusal> PostgresqlNode::put_row(const ActiveTable& table, RowView key, RowView row) {
   bool inserted = false;
   const std::shared_ptr<TableSql> sql = sql_of(table);
+  check_uniques(*sql);
   if (!table.fire_triggers) return write_row(*sql, key, row, inserted);
   const bool fired_before = fires_triggers_;
   fire_triggers(true);
@@ -62,6 +64,13 @@ std::optional<Refusal> PostgresqlNode::put_row(const ActiveTable& table, RowView
     }
   }
   return refusal;
+}
+
+/// Two rows that claim one value are settled when they meet, and not by a COMMIT that fails.
+void PostgresqlNode::check_uniques(const TableSql& sql) {
+  const std::string statement = sql.check_uniques();
+  if (statement.empty() || !checks_uniques_.insert(sql.id()).second) return;
+  connection_.execute(statement);
 }
 
 // The role of the session keeps triggers still, ours too, where it may. Where they fire, our

@@ -309,6 +309,33 @@ def test_p8_a_deferrable_key_stays_a_key(lab):
 
 
 @test
+def test_p8_a_deferrable_unique_value_is_kept_once(lab):
+    """Its check is a trigger of the server's, which is still where triggers are, and else refuses the whole transaction in its end."""
+    server = PrivateServer()
+    try:
+        for granted in (False, True):
+            if granted:
+                server.sql("postgres", "GRANT SET ON PARAMETER session_replication_role TO tm_owner", role="postgres")
+            schema = "CREATE TABLE item(id integer PRIMARY KEY, code text UNIQUE DEFERRABLE, n integer);"
+            a, b = PgNode(lab, "a", schema, server=server), PgNode(lab, "b", schema, server=server)
+            lab.job("ab", [a, b], max_deletes="100%")
+            lab.activate()
+            lab.sync()
+            a.sql("INSERT INTO item VALUES (1, 'x', 1), (3, 'y', 3), (4, 'z', 4)")
+            b.sql("INSERT INTO item VALUES (2, 'x', 2)")
+            for _ in range(3):
+                lab.sync()
+            require_equal(b.dump("item"), [("2", "x", "2"), ("3", "y", "3"), ("4", "z", "4")], "rows, granted %s" % granted)
+            require_same("item", a, b)
+            a.sql("BEGIN; SET CONSTRAINTS ALL DEFERRED; UPDATE item SET code = CASE id WHEN 3 THEN 'z' ELSE 'y' END WHERE id > 2; COMMIT;")
+            lab.sync()
+            require_equal(b.value("SELECT string_agg(code, '' ORDER BY id) FROM item"), "xzy", "swapped, granted %s" % granted)
+            require_same("item", a, b)
+    finally:
+        server.close()
+
+
+@test
 def test_p9_long_and_odd_names(lab):
     long_a, long_b = "x" * 62 + "a", "x" * 62 + "b"
     schema = "".join('CREATE TABLE "%s"(id integer PRIMARY KEY, v text);' % n for n in (long_a, long_b, "Mixed Case", "select", "a.b", 'quo"ted'.replace('"', '""'), "100%", "it's"))
