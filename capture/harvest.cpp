@@ -52,18 +52,12 @@ void rise_above_waiting(Node& node, const ActiveTable& table, TableState& state,
   }
 }
 
-}  // namespace
+/// Of the whole log or a slice of it.
+using Take = HarvestCounts (Node::*)(const ActiveTable&, TableState&);
 
-HarvestCounts harvest(Node& node, const ActiveTable& table, TableState& state) {
+HarvestCounts take_log(Node& node, const ActiveTable& table, TableState& state, Take take) {
   const std::int64_t numbered = state.sequence();
-  const HarvestCounts counts = node.harvest(table, state);
-  if (counts.versions > 0) rise_above_waiting(node, table, state, numbered);
-  return counts;
-}
-
-HarvestCounts harvest_slice(Node& node, const ActiveTable& table, TableState& state) {
-  const std::int64_t numbered = state.sequence();
-  const HarvestCounts counts = node.harvest_slice(table, state);
+  const HarvestCounts counts = (node.*take)(table, state);
   if (counts.versions > 0) rise_above_waiting(node, table, state, numbered);
   return counts;
 }
@@ -73,11 +67,17 @@ void harvest_in_slices(Node& node, const ActiveTable& table, HarvestReport& repo
   for (int slice = 0; slice < kSlices && node.is_busy_log(table); ++slice) {
     node.begin_write();
     TableState state = node.load_state(table);
-    add(report, table, harvest_slice(node, table, state));
+    add(report, table, take_log(node, table, state, &Node::harvest_slice));
     node.save_state(table, state);
     node.commit_unsynced();
     std::this_thread::sleep_for(kLetWriters);
   }
+}
+
+}  // namespace
+
+HarvestCounts harvest(Node& node, const ActiveTable& table, TableState& state) {
+  return take_log(node, table, state, &Node::harvest);
 }
 
 HarvestReport harvest(Node& node, std::vector<CapturedTable>& tables) {

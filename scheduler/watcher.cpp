@@ -30,8 +30,8 @@ constexpr std::array<microseconds, 12> kLooksAfterEvent = {
     microseconds(0),      microseconds(100),    microseconds(200),    microseconds(500),
     microseconds(1'000),  microseconds(2'000),  microseconds(4'000),  microseconds(8'000),
     microseconds(16'000), microseconds(32'000), microseconds(64'000), microseconds(128'000)};
-/// From this look on the next event is asked for, before the look: 16 milliseconds after an event,
-/// so that one commit makes one, and as long before the last look as a commit may take.
+/// From this look on, 32 milliseconds after an event, the next one is asked for before the look:
+/// late enough for one commit to make one, and longer before the last look than a commit takes.
 constexpr std::size_t kListeningLook = 8;
 /// Files on a network may change without an event.
 constexpr milliseconds kSafetyLook(1000);

@@ -160,14 +160,14 @@ std::vector<Row> PostgresqlNode::orphans(const ActiveTable& table, const Knowled
   for (const ForeignKeySpec& key : table.spec.foreign_keys) {
     const auto parent = catalog_.find(key.parent_table);
     if (parent == catalog_.end()) continue;
-    const std::string p = "p" + std::to_string(&key - table.spec.foreign_keys.data()) + ".";
-    parents += " LEFT JOIN " + parent->second.quoted + " AS " + p.substr(0, p.size() - 1) + " ON " +
-               columns_equal(p, key.parent_columns, "c.", key.columns);
+    const std::string p = "p" + std::to_string(&key - table.spec.foreign_keys.data());
+    parents += " LEFT JOIN " + parent->second.quoted + " AS " + p + " ON " +
+               columns_equal(p + ".", key.parent_columns, "c.", key.columns);
     orphan += orphan.empty() ? "(" : " OR (";
     for (const std::string& column : key.columns) {
       orphan += "c." + quoted_name(column) + " IS NOT NULL AND ";
     }
-    orphan += p + quoted_name(key.parent_columns.front()) + " IS NULL)";
+    orphan += p + "." + quoted_name(key.parent_columns.front()) + " IS NULL)";
   }
   if (orphan.empty()) return keys;
   const Rows rows = connection_.query("SELECT " + sql->key_output("c.") + " FROM " + sql->table() +

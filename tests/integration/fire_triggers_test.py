@@ -1,6 +1,6 @@
 """fire_triggers: the application's triggers fire on rows that sessions write where a table says so, exactly once, and what
 they do is captured as a change of the node; everywhere else they keep still."""
-from postgresql_support import PgNode, PrivateServer, require_equal, run
+from postgresql_support import PgNode, require_equal, run, without_and_with_the_grant
 from support import test
 
 TABLES = ("CREATE TABLE item(id INTEGER PRIMARY KEY, v TEXT, n INTEGER); CREATE TABLE plain(id INTEGER PRIMARY KEY, v TEXT);"
@@ -68,18 +68,12 @@ def test_on_sqlite_from_postgresql(lab):
 
 @test
 def test_on_postgresql_with_and_without_the_grant(lab):
-    server = PrivateServer()
-    try:
-        for granted in (False, True):
-            if granted:
-                server.sql("postgres", "GRANT SET ON PARAMETER session_replication_role TO tm_owner", role="postgres")
-            a, b = PgNode(lab, "a", TABLES, server=server), PgNode(lab, "b", TABLES + POSTGRESQL, server=server)
-            lab.job("ab", [a, b], table_settings=FIRE)
-            lab.activate()
-            lab.sync()
-            carry_out(lab, a, b, silent=granted)
-    finally:
-        server.close()
+    for server, granted in without_and_with_the_grant():
+        a, b = PgNode(lab, "a", TABLES, server=server), PgNode(lab, "b", TABLES + POSTGRESQL, server=server)
+        lab.job("ab", [a, b], table_settings=FIRE)
+        lab.activate()
+        lab.sync()
+        carry_out(lab, a, b, silent=granted)
 
 
 @test

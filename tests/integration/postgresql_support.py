@@ -55,6 +55,18 @@ def pg_pair(lab, schema, **job):
     return a, b
 
 
+def without_and_with_the_grant():
+    """A server of its own, twice: whose owner may not switch triggers off, and then may."""
+    server = PrivateServer()
+    try:
+        for granted in (False, True):
+            if granted:
+                server.sql("postgres", "GRANT SET ON PARAMETER session_replication_role TO tm_owner", role="postgres")
+            yield server, granted
+    finally:
+        server.close()
+
+
 def require_same(table, a, b, key="id"):
     require_equal(b.dump(table, key), a.dump(table, key), "table %s on %s and %s" % (table, a.name, b.name))
 
@@ -66,4 +78,4 @@ def run(description):
         return main(description)
 
 
-__all__ = ["PgNode", "binary", "pg_pair", "require_same", "run", "Failure", "require", "require_equal", "PrivateServer"]
+__all__ = ["PgNode", "binary", "pg_pair", "require_same", "run", "without_and_with_the_grant", "Failure", "require", "require_equal", "PrivateServer"]

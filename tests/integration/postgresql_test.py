@@ -3,7 +3,7 @@ databases on a private server, other sessions writing at the same time, roles wi
 import threading
 import time
 
-from postgresql_support import Failure, PgNode, PrivateServer, pg_pair, require, require_equal, require_same, run
+from postgresql_support import Failure, PgNode, PrivateServer, pg_pair, require, require_equal, require_same, run, without_and_with_the_grant
 from support import test
 
 ITEM = "CREATE TABLE item(id integer PRIMARY KEY, name text, n integer);"
@@ -291,48 +291,36 @@ def test_p8_deferrable_constraints(lab):
 def test_p8_a_deferrable_key_stays_a_key(lab):
     """Such a key refuses no row at once, and none at all where triggers are off: that a row was inserted where it comes from
     must not be taken for the promise that it is not here."""
-    server = PrivateServer()
-    try:
-        for granted in (False, True):
-            if granted:
-                server.sql("postgres", "GRANT SET ON PARAMETER session_replication_role TO tm_owner", role="postgres")
-            schema = "CREATE TABLE item(id integer PRIMARY KEY DEFERRABLE, n integer); INSERT INTO item VALUES (1, 1), (2, 2);"
-            a, b = PgNode(lab, "a", schema, server=server), PgNode(lab, "b", schema, server=server)
-            lab.job("ab", [a, b], max_deletes="100%")
-            lab.activate()
-            lab.sync()
-            a.sql("DELETE FROM item WHERE id = 1; INSERT INTO item VALUES (1, 10), (3, 30);")
-            lab.sync()
-            require_equal(b.dump("item"), [("1", "10"), ("2", "2"), ("3", "30")], "rows, granted %s" % granted)
-    finally:
-        server.close()
+    for server, granted in without_and_with_the_grant():
+        schema = "CREATE TABLE item(id integer PRIMARY KEY DEFERRABLE, n integer); INSERT INTO item VALUES (1, 1), (2, 2);"
+        a, b = PgNode(lab, "a", schema, server=server), PgNode(lab, "b", schema, server=server)
+        lab.job("ab", [a, b], max_deletes="100%")
+        lab.activate()
+        lab.sync()
+        a.sql("DELETE FROM item WHERE id = 1; INSERT INTO item VALUES (1, 10), (3, 30);")
+        lab.sync()
+        require_equal(b.dump("item"), [("1", "10"), ("2", "2"), ("3", "30")], "rows, granted %s" % granted)
 
 
 @test
 def test_p8_a_deferrable_unique_value_is_kept_once(lab):
     """Its check is a trigger of the server's, which is still where triggers are, and else refuses the whole transaction in its end."""
-    server = PrivateServer()
-    try:
-        for granted in (False, True):
-            if granted:
-                server.sql("postgres", "GRANT SET ON PARAMETER session_replication_role TO tm_owner", role="postgres")
-            schema = "CREATE TABLE item(id integer PRIMARY KEY, code text UNIQUE DEFERRABLE, n integer);"
-            a, b = PgNode(lab, "a", schema, server=server), PgNode(lab, "b", schema, server=server)
-            lab.job("ab", [a, b], max_deletes="100%")
-            lab.activate()
+    for server, granted in without_and_with_the_grant():
+        schema = "CREATE TABLE item(id integer PRIMARY KEY, code text UNIQUE DEFERRABLE, n integer);"
+        a, b = PgNode(lab, "a", schema, server=server), PgNode(lab, "b", schema, server=server)
+        lab.job("ab", [a, b], max_deletes="100%")
+        lab.activate()
+        lab.sync()
+        a.sql("INSERT INTO item VALUES (1, 'x', 1), (3, 'y', 3), (4, 'z', 4)")
+        b.sql("INSERT INTO item VALUES (2, 'x', 2)")
+        for _ in range(3):
             lab.sync()
-            a.sql("INSERT INTO item VALUES (1, 'x', 1), (3, 'y', 3), (4, 'z', 4)")
-            b.sql("INSERT INTO item VALUES (2, 'x', 2)")
-            for _ in range(3):
-                lab.sync()
-            require_equal(b.dump("item"), [("2", "x", "2"), ("3", "y", "3"), ("4", "z", "4")], "rows, granted %s" % granted)
-            require_same("item", a, b)
-            a.sql("BEGIN; SET CONSTRAINTS ALL DEFERRED; UPDATE item SET code = CASE id WHEN 3 THEN 'z' ELSE 'y' END WHERE id > 2; COMMIT;")
-            lab.sync()
-            require_equal(b.value("SELECT string_agg(code, '' ORDER BY id) FROM item"), "xzy", "swapped, granted %s" % granted)
-            require_same("item", a, b)
-    finally:
-        server.close()
+        require_equal(b.dump("item"), [("2", "x", "2"), ("3", "y", "3"), ("4", "z", "4")], "rows, granted %s" % granted)
+        require_same("item", a, b)
+        a.sql("BEGIN; SET CONSTRAINTS ALL DEFERRED; UPDATE item SET code = CASE id WHEN 3 THEN 'z' ELSE 'y' END WHERE id > 2; COMMIT;")
+        lab.sync()
+        require_equal(b.value("SELECT string_agg(code, '' ORDER BY id) FROM item"), "xzy", "swapped, granted %s" % granted)
+        require_same("item", a, b)
 
 
 @test

@@ -151,42 +151,34 @@ TEST_CASE("changes of tables that the job leaves out are nobody's business") {
   CHECK(world.begun() == Pairs{});
 }
 
-TEST_CASE(
-    "a pair rests after a session in proportion to its length, and longer from busy writers") {
-  for (const bool busy : {false, true}) {
+TEST_CASE("a pair rests after a session in proportion to its length, longer from busy writers") {
+  const Planner::Limits limits;
+  struct Case {
+    std::int64_t took_us, changes, rest_us;
+  };
+  const std::vector<Case> cases{
+      {10'000, limits.busy_changes - 1, 10'000 * limits.rest_factor},
+      {10'000, limits.busy_changes, 10'000 * limits.busy_rest_factor},
+      {1, 1, limits.min_rest_us},
+      {60'000'000, limits.flood_changes - 1, limits.max_rest_us},
+      {60'000'000, limits.flood_changes, limits.flood_rest_us},
+  };
+  for (const Case& each : cases) {
+    CAPTURE(each.changes);
     World world;
     world.continuous("ab", {"a", "b"});
     world.settle();
     world.look("a", true, 1);
     REQUIRE(world.begun() == Pairs{0});
-    world.pass(10'000);
+    world.pass(each.took_us);
     world.look("a", true, 2);
-    world.done(0, {.changes = world.limits.busy_changes - (busy ? 0 : 1)});
+    world.done(0, {.changes = each.changes});
     const Planner::Decision waits = world.planner().decide(world.now);
     CHECK(waits.begin == Pairs{});
     REQUIRE(waits.wake_us);
-    const std::int64_t rest_us =
-        10'000 * (busy ? world.limits.busy_rest_factor : world.limits.rest_factor);
-    CHECK(*waits.wake_us == world.now.steady_us + rest_us);
-    world.pass(rest_us);
+    CHECK(*waits.wake_us == world.now.steady_us + each.rest_us);
+    world.pass(each.rest_us);
     CHECK(world.begun() == Pairs{0});
-  }
-}
-
-TEST_CASE("only a flood lets a pair rest longer than the longest rest") {
-  for (const bool flood : {false, true}) {
-    World world;
-    world.continuous("ab", {"a", "b"});
-    world.settle();
-    world.look("a", true, 1);
-    REQUIRE(world.begun() == Pairs{0});
-    world.pass(60'000'000);
-    world.look("a", true, 2);
-    world.done(0, {.changes = world.limits.flood_changes - (flood ? 0 : 1)});
-    const Planner::Decision waits = world.planner().decide(world.now);
-    REQUIRE(waits.wake_us);
-    CHECK(*waits.wake_us ==
-          world.now.steady_us + (flood ? world.limits.flood_rest_us : world.limits.max_rest_us));
   }
 }
 
