@@ -3,13 +3,15 @@
 namespace tidemark::postgresql {
 
 void Origins::load() {
-  if (loaded_) return;
+  if (!loaded_) take(connection_.run_all({list_statement()}).front());
+}
+
+void Origins::take(const Rows& listed) {
   numbers_.clear();
   origins_.clear();
-  const Rows rows = connection_.run_prepared("SELECT id, origin FROM tidemark.origin", {});
-  for (int i = 0; i < rows.size(); ++i) {
-    numbers_[rows.uuid(i, 1)] = rows.integer(i, 0);
-    origins_[rows.integer(i, 0)] = rows.uuid(i, 1);
+  for (int i = 0; i < listed.size(); ++i) {
+    numbers_[listed.uuid(i, 1)] = listed.integer(i, 0);
+    origins_[listed.integer(i, 0)] = listed.uuid(i, 1);
   }
   loaded_ = true;
 }

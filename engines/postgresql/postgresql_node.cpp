@@ -166,13 +166,12 @@ void PostgresqlNode::rollback() noexcept {
   made_control_tables_ = false;
 }
 
-OriginId PostgresqlNode::own_origin() {
-  const Rows rows = connection_.run_prepared("SELECT origin FROM tidemark.node", {});
-  if (rows.empty()) {
+OriginId PostgresqlNode::own_origin(const Rows& node) const {
+  if (node.empty()) {
     throw Error(ExitCode::not_ready, "node " + name() + " is not activated",
                 "Run 'tidemark activate'.");
   }
-  return rows.uuid(0, 0);
+  return node.uuid(0, 0);
 }
 
 void PostgresqlNode::set_identity(const Identity& identity) {

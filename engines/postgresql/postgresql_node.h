@@ -139,9 +139,11 @@ class PostgresqlNode final : public Node {
   std::string capture_digest(std::int64_t id);
   /// Of all tables under capture, or of one.
   std::map<std::int64_t, std::string> capture_digests(std::optional<std::int64_t> only);
-  OriginId own_origin();
 
   // State.
+  static constexpr char kOwnOrigin[] = "SELECT origin FROM tidemark.node";
+  /// `node`: what kOwnOrigin answered.
+  OriginId own_origin(const Rows& node) const;
   Knowledge load_knowledge(const char* table, std::int64_t table_id);
   void save_knowledge(const char* table, std::int64_t table_id, const Knowledge& knowledge);
 

@@ -40,8 +40,6 @@ TableState PostgresqlNode::load_state(const ActiveTable& table) {
 
 std::vector<TableStanding> PostgresqlNode::load_standings(const std::vector<ActiveTable>& tables) {
   if (tables.empty()) return {};
-  const OriginId own = own_origin();
-  origins_.load();
   std::map<std::int64_t, std::size_t> positions;
   std::string ids;
   std::string logs;
@@ -64,7 +62,9 @@ std::vector<TableStanding> PostgresqlNode::load_standings(const std::vector<Acti
        about("table_id, origin, sequence", "forgotten WHERE table_id"),
        about("table_id, baseline", "baseline_seen WHERE table_id"),
        about("table_id, origin, sequence, peer", "peer_knowledge WHERE table_id"),
-       Statement{.sql = logs}});
+       Statement{.sql = logs}, Statement{.sql = kOwnOrigin}, Origins::list_statement()});
+  const OriginId own = own_origin(answers[6]);
+  origins_.take(answers[7]);
 
   std::vector<TableStanding> standings(tables.size());
   std::vector<bool> found(tables.size());
