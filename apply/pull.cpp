@@ -417,7 +417,7 @@ class Pull {
   /// Streams what the target does not know into the stage, and closes it.
   void fill(const Reading& reading, Stage& stage) {
     const ActiveTable& from = request_.source_tables[reading.index].table;
-    const std::int64_t total = reading.whole && request_.progress ? source_.count_rows(from) : 0;
+    const std::int64_t total = reading.whole && request_.counts_rows ? source_.count_rows(from) : 0;
     // A backup holds what its source holds, and nothing that waits there.
     std::vector<QuarantinedRow> waiting;
     if (!request_.mirror) waiting = waiting_rows(source_, from);

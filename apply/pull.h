@@ -55,6 +55,7 @@ struct PullRequest {
   std::int64_t target_ahead_us = 0;  // the target's clock, to that of the source
   compare::Rules rules;
   Progress progress;
+  bool counts_rows = false;  // of a whole table before it is read, for who shows how far that is
 };
 
 struct PullReport {

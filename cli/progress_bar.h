@@ -16,6 +16,7 @@ class ProgressBar {
   ProgressBar(const ProgressBar&) = delete;
   ProgressBar& operator=(const ProgressBar&) = delete;
 
+  bool is_visible() const { return visible_; }
   /// What stands in front: which session this is.
   void set_title(std::string title);
   /// `total` is 0 when it is not known.

@@ -129,6 +129,7 @@ class Sync {
         .conflict_retention = context_.config().conflict_retention,
         .rules = {},
         .progress = context_.progress(),
+        .counts_rows = context_.progress_bar().is_visible(),
         .session_id = "",
         .log = context_.log()};
     SessionReport report = scheduler::run_session(job, first_node, second_node,

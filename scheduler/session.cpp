@@ -677,7 +677,8 @@ class Session {
                                       : heartbeat(second_stands_, first_stands_),
             .target_ahead_us = to_second ? report_.skew_us : -report_.skew_us,
             .rules = options_.rules,
-            .progress = options_.progress};
+            .progress = options_.progress,
+            .counts_rows = options_.counts_rows};
   }
 
   /// What the source has sent and the target has not heard; 0 if nothing. A clock that was set back

@@ -43,6 +43,7 @@ struct SessionOptions {
   std::optional<std::chrono::days> conflict_retention;
   compare::Rules rules;
   apply::Progress progress;
+  bool counts_rows = false;             // as in PullRequest
   std::string session_id;               // made up when empty
   std::shared_ptr<spdlog::logger> log;  // may be null
 };
