@@ -138,8 +138,14 @@ bool Spool::hand_over() {
     return true;
   }
   queued_bytes_ += filling_.size();
-  chunks_.push_back(std::exchange(filling_, Chunk()));
-  filling_.reserve(options_.chunk_size + 4096);
+  chunks_.push_back(std::move(filling_));
+  if (spare_.empty()) {
+    filling_ = Chunk();
+    filling_.reserve(options_.chunk_size + 4096);
+  } else {
+    filling_ = std::move(spare_.back());
+    spare_.pop_back();
+  }
   changed_.notify_all();
   return true;
 }
@@ -166,10 +172,31 @@ void Spool::abandon() noexcept {
   changed_.notify_all();
 }
 
+void Spool::keep(Chunk&& chunk) {
+  chunk.clear();
+  if (chunk.capacity() >= options_.chunk_size) spare_.push_back(std::move(chunk));
+}
+
+void Spool::clear() {
+  const std::lock_guard lock(mutex_);
+  for (Chunk& chunk : chunks_) keep(std::move(chunk));
+  chunks_.clear();
+  queued_bytes_ = 0;
+  filling_.clear();
+  reading_.clear();
+  position_ = 0;
+  finished_ = abandoned_ = false;
+  error_ = nullptr;
+  if (file_ >= 0) ::close(file_);
+  file_ = -1;
+  file_read_ = file_written_ = 0;
+}
+
 bool Spool::take_chunk() {
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [this] { return finished_ || (options_.concurrent && !chunks_.empty()); });
   if (error_) std::rethrow_exception(error_);
+  if (options_.concurrent) keep(std::move(reading_));
   reading_.clear();
   position_ = 0;
   if (!chunks_.empty()) {

@@ -30,6 +30,9 @@ class Spool final : public Stage, public RowStream {
   Spool(const Spool&) = delete;
   Spool& operator=(const Spool&) = delete;
 
+  /// Empty again, as new but for the memory that it keeps. Not while somebody fills or reads.
+  void clear();
+
   // The writer's side.
   bool add(const ChangedRow& row) override;
   void finish() override;
@@ -44,6 +47,7 @@ class Spool final : public Stage, public RowStream {
 
   bool hand_over();
   bool take_chunk();
+  void keep(Chunk&& chunk);
   void write_to_file(const Chunk& chunk);
   bool read_from_file();
 
@@ -55,6 +59,7 @@ class Spool final : public Stage, public RowStream {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<Chunk> chunks_;
+  std::vector<Chunk> spare_;  // emptied: pages that the system has cleared are worth keeping
   std::size_t queued_bytes_ = 0;
   bool finished_ = false;
   bool abandoned_ = false;

@@ -3,6 +3,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstdio>
+#include <cstring>
 #include <limits>
 #include <stdexcept>
 
@@ -40,6 +41,16 @@ double real_from_text(const std::string& text) {
 bool is_clean_utf8(std::string_view bytes) {
   std::size_t i = 0;
   while (i < bytes.size()) {
+    // Eight bytes of ASCII at a time: none has its highest bit set, and none is zero.
+    std::uint64_t eight;
+    if (bytes.size() - i >= sizeof eight) {
+      std::memcpy(&eight, bytes.data() + i, sizeof eight);
+      constexpr std::uint64_t kLowest = 0x0101010101010101, kHighest = 0x8080808080808080;
+      if (((eight | (eight - kLowest)) & kHighest) == 0) {
+        i += sizeof eight;
+        continue;
+      }
+    }
     const auto lead = static_cast<unsigned char>(bytes[i]);
     std::size_t length;
     std::uint32_t code;

@@ -99,15 +99,23 @@ class Connection::Driver final : public pqxx::connection_base {
 };
 
 std::int64_t read_integer(std::string_view bytes) {
-  std::uint64_t value = 0;
-  for (const char byte : bytes) value = value << 8 | static_cast<unsigned char>(byte);
+  // Of a known size these are one instruction.
+  const auto read = [at = bytes.data()](std::size_t size) {
+    std::uint64_t value = 0;
+    for (std::size_t i = 0; i < size; ++i) value = value << 8 | static_cast<unsigned char>(at[i]);
+    return value;
+  };
   switch (bytes.size()) {
+    case 1:
+      return static_cast<std::int64_t>(read(1));
     case 2:
-      return static_cast<std::int16_t>(value);
+      return static_cast<std::int16_t>(read(2));
     case 4:
-      return static_cast<std::int32_t>(value);
+      return static_cast<std::int32_t>(read(4));
+    case 8:
+      return static_cast<std::int64_t>(read(8));
     default:
-      return static_cast<std::int64_t>(value);
+      return static_cast<std::int64_t>(read(bytes.size()));
   }
 }
 

@@ -22,6 +22,7 @@ KnownApplier::KnownApplier(PostgresqlNode& node, const ActiveTable& table,
       sql_(std::move(sql)),
       stage_(stage),
       sink_(sink),
+      filled_(table.spec.key, Spool::Options{}),
       covered_(node.origins_.covered(source_knowledge, "v.")) {}
 
 PullCounts KnownApplier::apply() {
@@ -382,15 +383,13 @@ void KnownApplier::fill_row(const ChangedRow& row) {
   }
   const std::size_t begin = lines_.size();
   for (std::size_t i = 0; i < row.row.size(); ++i) {
-    const Encoded value = sql_->encode(i, row.row[i]);
-    if (value.refusal) {
+    if (i > 0) lines_ += '\t';
+    if (const auto refusal = sql_->append_field(i, row.row[i], lines_)) {
       lines_.resize(begin);
       end_filling();
-      sink_.refused(row, *value.refusal);
+      sink_.refused(row, *refusal);
       return;
     }
-    if (i > 0) lines_ += '\t';
-    append_copy_field(value.text, lines_);
   }
   if (row.present) {
     lines_ += '\n';
@@ -403,12 +402,17 @@ void KnownApplier::fill_row(const ChangedRow& row) {
       append_copy_field(part, versions_);
       versions_ += '\t';
     }
-    versions_ += std::to_string(row.version->changed_at_us) + '\t' + std::to_string(origin.number) +
-                 '\t' + std::to_string(row.version->sequence) + '\t' +
-                 std::to_string((row.present ? 0 : 1) | (row.version->inserted ? 2 : 0)) + '\n';
+    append_number(row.version->changed_at_us, versions_);
+    versions_ += '\t';
+    append_number(origin.number, versions_);
+    versions_ += '\t';
+    append_number(row.version->sequence, versions_);
+    versions_ += '\t';
+    append_number((row.present ? 0 : 1) | (row.version->inserted ? 2 : 0), versions_);
+    versions_ += '\n';
   }
-  if (filled_ == nullptr) filled_ = std::make_unique<Spool>(table_.spec.key, Spool::Options{});
-  filled_->add(row);
+  filled_.add(row);
+  ++filled_count_;
   if (lines_.size() >= kSent) send_filled();
   if (copied_ + versions_.size() >= kCopied) end_filling();
 }
@@ -427,9 +431,8 @@ void KnownApplier::send_filled() {
 
 /// Ends a batch; one with a row that the server refuses is written again, row by row.
 void KnownApplier::end_filling() {
-  if (filled_ == nullptr) return;
-  const std::unique_ptr<Spool> rows = std::move(filled_);
-  rows->finish();
+  if (filled_count_ == 0) return;
+  filled_count_ = 0;
   send_filled();
   bool copied = !connection_.end_copy();
   if (copied && !versions_.empty()) {
@@ -440,14 +443,17 @@ void KnownApplier::end_filling() {
   is_copying_ = false;
   if (copied) {
     connection_.execute("RELEASE SAVEPOINT tidemark_batch");
+    filled_.clear();
     return;
   }
   connection_.execute("ROLLBACK TO SAVEPOINT tidemark_batch; RELEASE SAVEPOINT tidemark_batch");
+  filled_.finish();
   ChangedRow row;
-  while (rows->next(row)) {
+  while (filled_.next(row)) {
     if (row.present) --counts_.inserted;  // counted when it was collected
     write_row(row);
   }
+  filled_.clear();
 }
 
 }  // namespace tidemark::postgresql

@@ -16,7 +16,8 @@ StagingTable::StagingTable(Connection& connection, std::shared_ptr<TableSql> sql
       name_(std::move(name)),
       direct_(!use.whole && !use.concurrent),
       checked_(use.translated ? sql_->particular_columns() : std::vector<std::size_t>()),
-      spool_(sql_->spec().key, {.concurrent = use.concurrent}) {}
+      spool_(sql_->spec().key, {.concurrent = use.concurrent}),
+      batch_rows_(sql_->spec().key, Spool::Options{}) {}
 
 StagingTable::~StagingTable() {
   // In a transaction that failed nothing can be dropped; the session's end does it then.
@@ -67,7 +68,6 @@ void StagingTable::create() {
                       "integer, sequence bigint, inserted boolean" +
                       columns + ")");
   created_ = true;
-  batch_rows_ = std::make_unique<Spool>(spec.key, Spool::Options{});
 }
 
 void StagingTable::index_positions() {
@@ -96,30 +96,30 @@ void StagingTable::append(const ChangedRow& row) {
                         .refusal = refusal});
     batch_.resize(begin);
   };
-  batch_ += std::to_string(++position_);
+  append_number(++position_, batch_);
   batch_ += row.present ? "\tt" : "\tf";
   batch_ += row.revert ? "\tt" : "\tf";
   if (row.version) {
-    batch_ += '\t' + std::to_string(row.version->changed_at_us);
+    batch_ += '\t';
+    append_number(row.version->changed_at_us, batch_);
     const std::size_t origin = origin_number(row.version->origin);
     last_sequences_[origin] = std::max(last_sequences_[origin], row.version->sequence);
-    batch_ += '\t' + std::to_string(origin);
-    batch_ += '\t' + std::to_string(row.version->sequence);
+    batch_ += '\t';
+    append_number(static_cast<std::int64_t>(origin), batch_);
+    batch_ += '\t';
+    append_number(row.version->sequence, batch_);
     batch_ += row.version->inserted ? "\tt" : "\tf";
   } else {
     batch_ += "\t\\N\t\\N\t\\N\tf";
   }
   if (row.present) {
     for (std::size_t i = 0; i < row.row.size(); ++i) {
-      const Encoded value = sql_->encode(i, row.row[i]);
-      if (value.refusal) return refuse(*value.refusal);
       batch_ += '\t';
-      append_copy_field(value.text, batch_);
+      if (const auto refusal = sql_->append_field(i, row.row[i], batch_)) return refuse(*refusal);
     }
     for (const std::size_t position : checked_) {
-      const Encoded value = sql_->encode(position, row.row[position]);
       batch_ += '\t';
-      append_copy_field(value.text, batch_);
+      sql_->append_field(position, row.row[position], batch_);
     }
   } else {
     std::vector<Parameter> values(spec.columns.size());
@@ -140,7 +140,7 @@ void StagingTable::append(const ChangedRow& row) {
   }
   batch_ += '\n';
   lines_.push_back(begin);
-  batch_rows_->add(row);
+  batch_rows_.add(row);
 }
 
 void StagingTable::send() {
@@ -148,7 +148,7 @@ void StagingTable::send() {
   batch_.clear();
   lines_.clear();
   batch_rows_finished_ = false;
-  batch_rows_ = std::make_unique<Spool>(sql_->spec().key, Spool::Options{});
+  batch_rows_.clear();
 }
 
 // A row that the server refuses makes it refuse the whole COPY; halves are tried until the row is
@@ -176,12 +176,12 @@ void StagingTable::send_lines(std::size_t first, std::size_t last) {
   // Batches are read again from their start: refusals are rare and come in order.
   const auto refusal = refusal_of(*error);
   if (!batch_rows_finished_) {
-    batch_rows_->finish();
+    batch_rows_.finish();
     batch_rows_finished_ = true;
     batch_rows_read_ = 0;
   }
   ChangedRow row;
-  while (batch_rows_read_ <= first && batch_rows_->next(row)) ++batch_rows_read_;
+  while (batch_rows_read_ <= first && batch_rows_.next(row)) ++batch_rows_read_;
   refused_.push_back({.key = to_row(row.key),
                       .row = to_row(row.row),
                       .version = row.version,

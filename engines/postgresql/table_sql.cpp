@@ -47,6 +47,35 @@ bool fits_real(double value) {
   return parsed_real({buffer, end}) == value;
 }
 
+/// What separates fields and lines of COPY's text form is written as a letter after a backslash.
+char escape_of(char c) {
+  switch (c) {
+    case '\\':
+      return '\\';
+    case '\n':
+      return 'n';
+    case '\r':
+      return 'r';
+    case '\t':
+      return 't';
+    default:
+      return 0;
+  }
+}
+
+void append_escaped(std::string_view text, std::string& out) {
+  std::size_t plain = 0;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char letter = escape_of(text[i]);
+    if (letter == 0) continue;
+    out.append(text, plain, i - plain);
+    out += '\\';
+    out += letter;
+    plain = i + 1;
+  }
+  out.append(text, plain);
+}
+
 std::string hexadecimal(std::string_view bytes) {
   static constexpr char kDigits[] = "0123456789abcdef";
   std::string text = "\\x";
@@ -246,11 +275,29 @@ Encoded TableSql::encode(std::size_t position, const ValueView& value) const {
       return {.text = hexadecimal(value.bytes)};
     case Codec::text:
       if (!kind_is(ValueKind::text)) return other_kind();
-      if (value.bytes.find('\0') != std::string_view::npos) return refused("the character NUL");
-      if (!is_clean_utf8(value.bytes)) return refused("text that is not valid UTF-8");
-      return {.text = std::string(value.bytes)};
+      if (is_clean_utf8(value.bytes)) return {.text = std::string(value.bytes)};
+      return refused(value.bytes.find('\0') != std::string_view::npos
+                         ? "the character NUL"
+                         : "text that is not valid UTF-8");
   }
   return {};
+}
+
+std::optional<Refusal> TableSql::append_field(std::size_t position, const ValueView& value,
+                                              std::string& line) const {
+  // The most frequent ones without a string in between.
+  const CatalogColumn& target = column(position);
+  if (target.codec == Codec::text && value.kind == ValueKind::text && is_clean_utf8(value.bytes)) {
+    append_escaped(value.bytes, line);
+    return std::nullopt;
+  }
+  if (target.codec == Codec::integer && value.kind == ValueKind::integer && !target.is_boolean) {
+    append_number(value.integer, line);
+    return std::nullopt;
+  }
+  Encoded encoded = encode(position, value);
+  if (!encoded.refusal) append_copy_field(encoded.text, line);
+  return std::move(encoded.refusal);
 }
 
 Encoded TableSql::encode_key_part(std::size_t index, const ValueView& value) const {
@@ -301,24 +348,12 @@ void append_copy_field(const Parameter& value, std::string& out) {
     out += "\\N";
     return;
   }
-  for (const char c : *value) {
-    switch (c) {
-      case '\\':
-        out += "\\\\";
-        break;
-      case '\n':
-        out += "\\n";
-        break;
-      case '\r':
-        out += "\\r";
-        break;
-      case '\t':
-        out += "\\t";
-        break;
-      default:
-        out += c;
-    }
-  }
+  append_escaped(*value, out);
+}
+
+void append_number(std::int64_t value, std::string& out) {
+  char buffer[24];
+  out.append(buffer, std::to_chars(buffer, buffer + sizeof buffer, value).ptr);
 }
 
 }  // namespace tidemark::postgresql

@@ -137,6 +137,31 @@ TEST_CASE("knowledge covers what it was raised to and merges to the union") {
   CHECK(knowledge.entries().size() == 2);
 }
 
+TEST_CASE("text is valid wherever its characters lie, and one wrong byte anywhere spoils it") {
+  const std::string characters[] = {"a",
+                                    "\x7f",
+                                    "\xc2\x80",
+                                    "\xdf\xbf",
+                                    "\xe0\xa0\x80",
+                                    "\xed\x9f\xbf",
+                                    "\xee\x80\x80",
+                                    "\xf0\x90\x80\x80",
+                                    "\xf4\x8f\xbf\xbf"};
+  const std::string spoilers[] = {std::string(1, '\0'), "\x80", "\xc0\x80", "\xed\xa0\x80",
+                                  "\xf4\x90\x80\x80",   "\xff"};
+  for (std::size_t before = 0; before < 20; ++before) {
+    for (std::size_t after = 0; after < 20; ++after) {
+      const std::string left(before, 'l'), right(after, 'r');
+      for (const std::string& character : characters) {
+        CHECK(is_clean_utf8(left + character + right));
+        if (character.size() > 1) CHECK_FALSE(is_clean_utf8(left + character.substr(0, 1) + right));
+      }
+      for (const std::string& spoiler : spoilers)
+        CHECK_FALSE(is_clean_utf8(left + spoiler + right));
+    }
+  }
+}
+
 TEST_CASE("a uuid is read as it is written, and nothing else is") {
   Uuid uuid;
   for (std::size_t i = 0; i < uuid.bytes.size(); ++i)

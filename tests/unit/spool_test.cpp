@@ -101,3 +101,31 @@ TEST_CASE("the failure of the source reaches the reader") {
   ChangedRow change;
   CHECK_THROWS_WITH(spool.next(change), "source is gone");
 }
+
+TEST_CASE("a spool that was cleared is as new, wherever its rows were") {
+  Spool spool({0}, {.memory_limit = 64 << 10, .chunk_size = 16 << 10});
+  add_rows(spool);  // into memory and on into a file
+  spool.clear();
+  ChangedRow change;
+  SUBCASE("before it was read") {}
+  SUBCASE("after it was read") {
+    add_rows(spool);
+    spool.finish();
+    check_rows(spool);
+    spool.clear();
+  }
+  SUBCASE("in the middle of reading") {
+    add_rows(spool);
+    spool.finish();
+    for (int i = 0; i < kRows / 2; ++i) REQUIRE(spool.next(change));
+    spool.clear();
+  }
+  SUBCASE("after it failed") {
+    spool.fail(std::make_exception_ptr(std::runtime_error("source is gone")));
+    CHECK_THROWS(spool.next(change));
+    spool.clear();
+  }
+  add_rows(spool);
+  spool.finish();
+  check_rows(spool);
+}
