@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""A hub of PostgreSQL and three SQLite files under a daemon for a while: writers on all nodes; daemon, writers and server are
-killed, the daemon is told to end, connections are cut, clocks are set. At the end every acknowledged write is accounted for, nodes
-are equal, and disk, memory, descriptors and control tables are level. TIDEMARK_SOAK_S says for how many seconds, 40 by
-default; the long test run takes 600."""
+"""Two databases of PostgreSQL, a hub and an office, and three SQLite files under a daemon for a while: writers on all nodes;
+daemon, writers and server are killed, the daemon is told to end, connections are cut, clocks are set. At the end every
+acknowledged write is accounted for, nodes are equal, and disk, memory, descriptors and control tables are level. TIDEMARK_SOAK_S
+says for how many seconds, 40 by default; the long test run takes 600."""
 import os
 import sys
 import time
@@ -135,19 +135,21 @@ def test_a_daemon_under_writing_kills_crashes_and_clocks(lab):
             clocks[name] = Clock(lab, lab.directory / name)
         server.environment = clocks["server"].environment
         server.restart()
-        hub = PgNode(lab, "hub", PG_SHOP, server=server)
+        hub, office = (PgNode(lab, name, PG_SHOP, server=server) for name in ("hub", "office"))
         branches = [lab.node(name, SHOP, wal=True) for name in ("s1", "s2")]
         spare = lab.node("s3", SHOP, wal=True)
         nodes = [*branches, spare]
         lab.settings["daemon"] = {"heartbeat": "2s"}
         lab.job("hub", [hub, *branches], schedule="continuous", tables=["customer", "line"])
         lab.job("files", nodes, schedule="continuous")
+        lab.job("servers", [hub, office], schedule="continuous", tables=["customer", "line"])
         lab.activate()
         lab.raw_config = lab.config_text()
-        del lab.nodes["hub"]     # the checker below reads files; the hub is compared by verify
+        for node in (hub, office):
+            del lab.nodes[node.name]     # the checker below reads files; servers are compared by verify
         ledger = Ledger()
         targets = {node.name: ["sqlite", str(node.path)] for node in nodes}
-        targets["hub"] = ["postgresql", server.folder, hub.database]
+        targets.update((node.name, ["postgresql", server.folder, node.database]) for node in (hub, office))
         with Daemon(lab, environment=clocks["daemon"].environment) as daemon:
             with SoakWriters(lab, targets, ledger, clocks["writers"]) as writers:
                 soak = Soak(lab, server, daemon, writers, nodes, clocks)
