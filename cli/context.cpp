@@ -115,6 +115,15 @@ apply::Progress Context::progress() {
   };
 }
 
+scheduler::SessionOptions Context::session_options() {
+  return {.conflict_retention = config().conflict_retention,
+          .rules = {},
+          .progress = progress(),
+          .counts_rows = progress_bar_.is_visible(),
+          .session_id = "",
+          .log = log_};
+}
+
 void Context::warn(const std::string& text) {
   if (!output_.tells()) return;
   if (std::find(warned_.begin(), warned_.end(), text) != warned_.end()) return;

@@ -19,6 +19,7 @@
 #include "engines/engine.h"
 #include "model/error.h"
 #include "scheduler/config.h"
+#include "scheduler/session.h"
 
 namespace tidemark::cli {
 
@@ -53,8 +54,10 @@ class Context {
   /// Closes a node, so that it is opened anew when it is next asked for.
   void close(const std::string& name);
 
-  /// For sessions: draws the bar and ends the work when the user interrupts it.
+  /// Draws the bar and ends the work when the user interrupts it.
   apply::Progress progress();
+  /// A session with that, the log and the retention of the configuration.
+  scheduler::SessionOptions session_options();
   /// "warning: ..." on stderr, each text once; nothing with --quiet or --json.
   void warn(const std::string& text);
 

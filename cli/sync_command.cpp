@@ -123,15 +123,9 @@ class Sync {
   SessionReport meet_now(const JobConfig& job, const std::string& first,
                          const std::string& second) {
     const auto [first_node, second_node] = context_.nodes(first, second, Access::read_write);
-    const scheduler::SessionOptions options{
-        .dry_run = dry_run_,
-        .ignore_delete_limit = context_.line().has("allow-deletes"),
-        .conflict_retention = context_.config().conflict_retention,
-        .rules = {},
-        .progress = context_.progress(),
-        .counts_rows = context_.progress_bar().is_visible(),
-        .session_id = "",
-        .log = context_.log()};
+    scheduler::SessionOptions options = context_.session_options();
+    options.dry_run = dry_run_;
+    options.ignore_delete_limit = context_.line().has("allow-deletes");
     SessionReport report = scheduler::run_session(job, first_node, second_node,
                                                   context_.config().tombstone_retention, options);
     context_.progress_bar().clear();

@@ -149,10 +149,9 @@ class Verify {
 
   void mend(const JobConfig& job, Node& first, Node& second,
             const scheduler::VerifyOptions& options) {
-    const scheduler::SessionOptions session_options{
-        .rules = {}, .progress = context_.progress(), .session_id = "", .log = context_.log()};
-    const scheduler::RepairReport report = scheduler::repair(
-        job, first, second, context_.config().tombstone_retention, options, session_options);
+    const scheduler::RepairReport report =
+        scheduler::repair(job, first, second, context_.config().tombstone_retention, options,
+                          context_.session_options());
     repaired_ += report.repaired;
     context_.output().event("repair", {{"job", job.name},
                                        {"first", first.name()},

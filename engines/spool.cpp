@@ -18,6 +18,9 @@ constexpr std::uint8_t kVersioned = 2;
 constexpr std::uint8_t kRevert = 4;
 constexpr std::uint8_t kInserted = 8;
 
+/// A chunk ends with the row that makes it long enough.
+constexpr std::size_t kOverhang = 4096;
+
 void append(std::string& out, const void* data, std::size_t size) {
   out.append(static_cast<const char*>(data), size);
 }
@@ -102,7 +105,7 @@ int open_temporary_file() {
 
 Spool::Spool(std::vector<std::size_t> key, Options options)
     : key_(std::move(key)), options_(options) {
-  filling_.reserve(options_.chunk_size + 4096);
+  filling_ = next_chunk();
 }
 
 Spool::~Spool() {
@@ -139,13 +142,7 @@ bool Spool::hand_over() {
   }
   queued_bytes_ += filling_.size();
   chunks_.push_back(std::move(filling_));
-  if (spare_.empty()) {
-    filling_ = Chunk();
-    filling_.reserve(options_.chunk_size + 4096);
-  } else {
-    filling_ = std::move(spare_.back());
-    spare_.pop_back();
-  }
+  filling_ = next_chunk();
   changed_.notify_all();
   return true;
 }
@@ -172,18 +169,37 @@ void Spool::abandon() noexcept {
   changed_.notify_all();
 }
 
-void Spool::keep(Chunk&& chunk) {
+/// With `mutex_` held, but in the beginning.
+Spool::Chunk Spool::next_chunk() {
+  Chunk chunk;
+  if (spare_.empty()) {
+    chunk.reserve(options_.chunk_size + kOverhang);
+  } else {
+    chunk = std::move(spare_.back());
+    spare_.pop_back();
+  }
+  return chunk;
+}
+
+/// With `mutex_` held.
+void Spool::recycle(Chunk&& chunk) {
+#ifndef __SANITIZE_ADDRESS__  // there, who keeps a view for too long is to be noticed
+  // One that had to grow for a large row would keep that much for ever.
+  if (chunk.capacity() > 2 * (options_.chunk_size + kOverhang)) return;
+  if (chunk.capacity() < options_.chunk_size) return;
   chunk.clear();
-  if (chunk.capacity() >= options_.chunk_size) spare_.push_back(std::move(chunk));
+  spare_.push_back(std::move(chunk));
+#endif
 }
 
 void Spool::clear() {
   const std::lock_guard lock(mutex_);
-  for (Chunk& chunk : chunks_) keep(std::move(chunk));
+  for (Chunk& chunk : chunks_) recycle(std::move(chunk));
   chunks_.clear();
   queued_bytes_ = 0;
-  filling_.clear();
-  reading_.clear();
+  recycle(std::move(filling_));
+  filling_ = next_chunk();
+  reading_ = Chunk();
   position_ = 0;
   finished_ = abandoned_ = false;
   error_ = nullptr;
@@ -196,7 +212,7 @@ bool Spool::take_chunk() {
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [this] { return finished_ || (options_.concurrent && !chunks_.empty()); });
   if (error_) std::rethrow_exception(error_);
-  if (options_.concurrent) keep(std::move(reading_));
+  if (options_.concurrent) recycle(std::move(reading_));
   reading_.clear();
   position_ = 0;
   if (!chunks_.empty()) {

@@ -47,7 +47,8 @@ class Spool final : public Stage, public RowStream {
 
   bool hand_over();
   bool take_chunk();
-  void keep(Chunk&& chunk);
+  Chunk next_chunk();
+  void recycle(Chunk&& chunk);
   void write_to_file(const Chunk& chunk);
   bool read_from_file();
 
@@ -59,7 +60,9 @@ class Spool final : public Stage, public RowStream {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<Chunk> chunks_;
-  std::vector<Chunk> spare_;  // emptied: pages that the system has cleared are worth keeping
+  /// Emptied, for the writer to fill again: the system clears each page that it hands out. No more
+  /// than were queued at a time, none much larger than usual.
+  std::vector<Chunk> spare_;
   std::size_t queued_bytes_ = 0;
   bool finished_ = false;
   bool abandoned_ = false;

@@ -311,10 +311,9 @@ void PostgresqlNode::install_capture(const TableSpec& table, const BaselineId& b
   const std::string number = std::to_string(id);
   connection_.query("INSERT INTO tidemark.baseline_seen VALUES ($1, $2)",
                     {number, baseline.to_string()});
-  connection_.query(
-      "INSERT INTO tidemark.knowledge VALUES ($1, $2, 0)",
-      {number,
-       std::to_string(origins_.number(own_origin(connection_.run_prepared(kOwnOrigin, {}))))});
+  const OriginId own = origin_in(connection_.run_prepared(kOwnOrigin, {}));
+  connection_.query("INSERT INTO tidemark.knowledge VALUES ($1, $2, 0)",
+                    {number, std::to_string(origins_.number(own))});
   create_tables(found, id);
   create_triggers(found, id);
   connection_.query("UPDATE tidemark.captured_table SET capture = $2 WHERE id = $1",

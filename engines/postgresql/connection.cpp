@@ -98,24 +98,33 @@ class Connection::Driver final : public pqxx::connection_base {
   Policy policy_;
 };
 
+namespace {
+
+/// What the network's order of bytes says, in one instruction.
+template <typename T>
+T big_endian(std::string_view bytes) {
+  static_assert(std::endian::native == std::endian::little);
+  T value;
+  std::memcpy(&value, bytes.data(), sizeof value);
+  if constexpr (sizeof value == 2) return __builtin_bswap16(value);
+  if constexpr (sizeof value == 4) return __builtin_bswap32(value);
+  if constexpr (sizeof value == 8) return __builtin_bswap64(value);
+}
+
+}  // namespace
+
 std::int64_t read_integer(std::string_view bytes) {
-  // Of a known size these are one instruction.
-  const auto read = [at = bytes.data()](std::size_t size) {
-    std::uint64_t value = 0;
-    for (std::size_t i = 0; i < size; ++i) value = value << 8 | static_cast<unsigned char>(at[i]);
-    return value;
-  };
   switch (bytes.size()) {
     case 1:
-      return static_cast<std::int64_t>(read(1));
+      return static_cast<unsigned char>(bytes[0]);
     case 2:
-      return static_cast<std::int16_t>(read(2));
+      return static_cast<std::int16_t>(big_endian<std::uint16_t>(bytes));
     case 4:
-      return static_cast<std::int32_t>(read(4));
+      return static_cast<std::int32_t>(big_endian<std::uint32_t>(bytes));
     case 8:
-      return static_cast<std::int64_t>(read(8));
+      return static_cast<std::int64_t>(big_endian<std::uint64_t>(bytes));
     default:
-      return static_cast<std::int64_t>(read(bytes.size()));
+      throw std::logic_error("a number of " + std::to_string(bytes.size()) + " bytes");
   }
 }
 

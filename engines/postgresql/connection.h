@@ -66,7 +66,7 @@ class Rows {
   std::unique_ptr<PGresult, Clear> result_;
 };
 
-/// Of two, four or eight bytes.
+/// Of one (unsigned: boolean), two, four or eight bytes.
 std::int64_t read_integer(std::string_view bytes);
 double read_real(std::string_view bytes);
 

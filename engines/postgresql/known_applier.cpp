@@ -22,7 +22,6 @@ KnownApplier::KnownApplier(PostgresqlNode& node, const ActiveTable& table,
       sql_(std::move(sql)),
       stage_(stage),
       sink_(sink),
-      filled_(table.spec.key, Spool::Options{}),
       covered_(node.origins_.covered(source_knowledge, "v.")) {}
 
 PullCounts KnownApplier::apply() {
@@ -355,6 +354,7 @@ void KnownApplier::write_row(const ChangedRow& row) {
 // Nothing is there that rows could meet: they go straight into the table. While a COPY is open,
 // the connection can be asked nothing else: it is ended before anybody looks or writes.
 void KnownApplier::fill_empty_table() {
+  filled_.emplace(table_.spec.key, Spool::Options{});
   ChangedRow row;
   while (stage_.rows().next(row)) {
     if (row.revert) {
@@ -411,8 +411,8 @@ void KnownApplier::fill_row(const ChangedRow& row) {
     append_number((row.present ? 0 : 1) | (row.version->inserted ? 2 : 0), versions_);
     versions_ += '\n';
   }
-  filled_.add(row);
-  ++filled_count_;
+  filled_->add(row);
+  is_filled_ = true;
   if (lines_.size() >= kSent) send_filled();
   if (copied_ + versions_.size() >= kCopied) end_filling();
 }
@@ -431,8 +431,8 @@ void KnownApplier::send_filled() {
 
 /// Ends a batch; one with a row that the server refuses is written again, row by row.
 void KnownApplier::end_filling() {
-  if (filled_count_ == 0) return;
-  filled_count_ = 0;
+  if (!is_filled_) return;
+  is_filled_ = false;
   send_filled();
   bool copied = !connection_.end_copy();
   if (copied && !versions_.empty()) {
@@ -443,17 +443,17 @@ void KnownApplier::end_filling() {
   is_copying_ = false;
   if (copied) {
     connection_.execute("RELEASE SAVEPOINT tidemark_batch");
-    filled_.clear();
+    filled_->clear();
     return;
   }
   connection_.execute("ROLLBACK TO SAVEPOINT tidemark_batch; RELEASE SAVEPOINT tidemark_batch");
-  filled_.finish();
+  filled_->finish();
   ChangedRow row;
-  while (filled_.next(row)) {
+  while (filled_->next(row)) {
     if (row.present) --counts_.inserted;  // counted when it was collected
     write_row(row);
   }
-  filled_.clear();
+  filled_->clear();
 }
 
 }  // namespace tidemark::postgresql

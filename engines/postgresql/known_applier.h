@@ -62,8 +62,6 @@ class KnownApplier {
   const std::shared_ptr<TableSql> sql_;
   StagingTable& stage_;
   ApplySink& sink_;
-  Spool filled_;  // rows on their way into an empty table, should one be refused
-  std::int64_t filled_count_ = 0;
   const std::string covered_;  // SQL: the source has seen the version `v`
   std::int64_t undecided_ = 0;
   std::int64_t passed_over_ = 0;
@@ -76,6 +74,8 @@ class KnownApplier {
     std::int64_t last = 0;    // the highest sequence that came
   };
   std::map<OriginId, FilledOrigin> filled_origins_;
+  std::optional<Spool> filled_;   // its rows, should one be refused
+  bool is_filled_ = false;        // there are some
   std::string lines_, versions_;  // in COPY's form; lines that the server has not got yet
   std::size_t copied_ = 0;        // bytes of the batch that it has
   bool is_copying_ = false;

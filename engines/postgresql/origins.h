@@ -24,7 +24,8 @@ class Origins {
   const OriginId& origin(std::int64_t number);
   /// Reads what is listed, unless that was done; then `listed` needs no connection.
   void load();
-  /// The same in two steps, for who asks for more on one way to the server.
+  /// Reads it anew in two steps, for who asks for more on one way to the server: `listed` is what
+  /// the statement answered.
   static Statement list_statement() { return {.sql = "SELECT id, origin FROM tidemark.origin"}; }
   void take(const Rows& listed);
   const OriginId& listed(std::int64_t number) const;

@@ -166,7 +166,7 @@ void PostgresqlNode::rollback() noexcept {
   made_control_tables_ = false;
 }
 
-OriginId PostgresqlNode::own_origin(const Rows& node) const {
+OriginId PostgresqlNode::origin_in(const Rows& node) const {
   if (node.empty()) {
     throw Error(ExitCode::not_ready, "node " + name() + " is not activated",
                 "Run 'tidemark activate'.");

@@ -143,7 +143,7 @@ class PostgresqlNode final : public Node {
   // State.
   static constexpr char kOwnOrigin[] = "SELECT origin FROM tidemark.node";
   /// `node`: what kOwnOrigin answered.
-  OriginId own_origin(const Rows& node) const;
+  OriginId origin_in(const Rows& node) const;
   Knowledge load_knowledge(const char* table, std::int64_t table_id);
   void save_knowledge(const char* table, std::int64_t table_id, const Knowledge& knowledge);
 

@@ -16,8 +16,7 @@ StagingTable::StagingTable(Connection& connection, std::shared_ptr<TableSql> sql
       name_(std::move(name)),
       direct_(!use.whole && !use.concurrent),
       checked_(use.translated ? sql_->particular_columns() : std::vector<std::size_t>()),
-      spool_(sql_->spec().key, {.concurrent = use.concurrent}),
-      batch_rows_(sql_->spec().key, Spool::Options{}) {}
+      spool_(sql_->spec().key, {.concurrent = use.concurrent}) {}
 
 StagingTable::~StagingTable() {
   // In a transaction that failed nothing can be dropped; the session's end does it then.
@@ -47,6 +46,10 @@ void StagingTable::load() {
   while (spool_.next(row)) copy(row);
   if (!created_) create();
   send();
+  // The stages of all tables live until the session has written them.
+  batch_rows_.reset();
+  batch_ = {};
+  lines_ = {};
   if (checks_text()) refuse_altered();
 }
 
@@ -68,6 +71,7 @@ void StagingTable::create() {
                       "integer, sequence bigint, inserted boolean" +
                       columns + ")");
   created_ = true;
+  batch_rows_.emplace(spec.key, Spool::Options{});
 }
 
 void StagingTable::index_positions() {
@@ -117,6 +121,7 @@ void StagingTable::append(const ChangedRow& row) {
       batch_ += '\t';
       if (const auto refusal = sql_->append_field(i, row.row[i], batch_)) return refuse(*refusal);
     }
+    // None of these is refused: each was encoded above.
     for (const std::size_t position : checked_) {
       batch_ += '\t';
       sql_->append_field(position, row.row[position], batch_);
@@ -140,7 +145,7 @@ void StagingTable::append(const ChangedRow& row) {
   }
   batch_ += '\n';
   lines_.push_back(begin);
-  batch_rows_.add(row);
+  batch_rows_->add(row);
 }
 
 void StagingTable::send() {
@@ -148,7 +153,7 @@ void StagingTable::send() {
   batch_.clear();
   lines_.clear();
   batch_rows_finished_ = false;
-  batch_rows_.clear();
+  batch_rows_->clear();
 }
 
 // A row that the server refuses makes it refuse the whole COPY; halves are tried until the row is
@@ -176,12 +181,12 @@ void StagingTable::send_lines(std::size_t first, std::size_t last) {
   // Batches are read again from their start: refusals are rare and come in order.
   const auto refusal = refusal_of(*error);
   if (!batch_rows_finished_) {
-    batch_rows_.finish();
+    batch_rows_->finish();
     batch_rows_finished_ = true;
     batch_rows_read_ = 0;
   }
   ChangedRow row;
-  while (batch_rows_read_ <= first && batch_rows_.next(row)) ++batch_rows_read_;
+  while (batch_rows_read_ <= first && batch_rows_->next(row)) ++batch_rows_read_;
   refused_.push_back({.key = to_row(row.key),
                       .row = to_row(row.row),
                       .version = row.version,

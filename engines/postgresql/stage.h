@@ -80,8 +80,8 @@ class StagingTable final : public Stage {
   std::vector<std::int64_t> last_sequences_;  // as origins_
   std::vector<Refused> refused_;
   std::string batch_;
-  std::vector<std::size_t> lines_;  // where each line of the batch begins
-  Spool batch_rows_;                // the same rows, should one be refused
+  std::vector<std::size_t> lines_;   // where each line of the batch begins
+  std::optional<Spool> batch_rows_;  // the same rows, should one be refused
   bool batch_rows_finished_ = false;
   std::size_t batch_rows_read_ = 0;
 };

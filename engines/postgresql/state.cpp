@@ -63,7 +63,7 @@ std::vector<TableStanding> PostgresqlNode::load_standings(const std::vector<Acti
        about("table_id, baseline", "baseline_seen WHERE table_id"),
        about("table_id, origin, sequence, peer", "peer_knowledge WHERE table_id"),
        Statement{.sql = logs}, Statement{.sql = kOwnOrigin}, Origins::list_statement()});
-  const OriginId own = own_origin(answers[6]);
+  const OriginId own = origin_in(answers[6]);
   origins_.take(answers[7]);
 
   std::vector<TableStanding> standings(tables.size());

@@ -84,7 +84,7 @@ class TableSql {
 
   // Values.
   Encoded encode(std::size_t position, const ValueView& value) const;
-  /// The same into a line of COPY's text form; after a refusal the line may hold half a field.
+  /// The same at the end of a line of COPY's text form; nothing is appended after a refusal.
   std::optional<Refusal> append_field(std::size_t position, const ValueView& value,
                                       std::string& line) const;
   /// Of a key that came from a catalogued row; throws Error when it cannot be one of this table.
@@ -106,7 +106,7 @@ class TableSql {
 
 /// Appends one field of a line of COPY's text form.
 void append_copy_field(const Parameter& value, std::string& out);
-/// A number never needs more than its digits.
+/// The same of a number, which holds nothing to escape.
 void append_number(std::int64_t value, std::string& out);
 
 }  // namespace tidemark::postgresql
