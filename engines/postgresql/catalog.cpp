@@ -35,7 +35,7 @@ SELECT a.attrelid::text, a.attname::text, pg_catalog.format_type(a.atttypid, a.a
        t.typname::text, a.attnotnull, a.attgenerated <> '', a.attidentity = 'a',
        t.typtype::text, t.typnamespace = 'pg_catalog'::regnamespace, a.atttypmod, a.attnum,
        a.attcollation::text, a.attcollation <> t.typcollation, a.atttypid::text,
-       a.attcollation >= 16384
+       a.attcollation >= 16384, a.atthasdef
 FROM pg_catalog.pg_attribute a
 JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
 JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
@@ -80,7 +80,7 @@ ORDER BY i.indrelid, i.indisprimary DESC, x.relname)";
 
 constexpr char kForeignKeys[] = R"(
 SELECT f.conrelid::text, f.confrelid::text, array_to_string(f.conkey, ' '),
-       array_to_string(f.confkey, ' '), f.confdeltype::text
+       array_to_string(f.confkey, ' '), f.confdeltype::text, f.condeferrable
 FROM pg_catalog.pg_constraint f
 WHERE f.contype = 'f' AND f.conparentid = 0
 ORDER BY f.conname, f.oid)";
@@ -336,7 +336,8 @@ class Reader {
                            .always_identity = rows.boolean(i, 6),
                            .ordinal = ordinal,
                            .collation = collated.name,
-                           .sequence = sequences_[{oid, rows.integer(i, 10)}]};
+                           .sequence = sequences_[{oid, rows.integer(i, 10)}],
+                           .has_default = rows.boolean(i, 15)};
       if (built_in && is_local_type(base) && table->spec.refusal.empty()) {
         table->spec.refusal = "has column " + name + " of type " + column.type +
                               ", whose values mean something in this database only";
@@ -407,6 +408,7 @@ class Reader {
                                           .parent_table = names_[parent],
                                           .parent_columns = column_names(parent, rows.text(i, 3)),
                                           .on_delete = action_of(rows.bytes(i, 4))});
+      table->has_deferrable_references |= rows.boolean(i, 5);
     }
   }
 

@@ -31,6 +31,7 @@ struct CatalogColumn {
   std::string collation;  // " COLLATE x" where it is not the default of the type
   /// The sequence behind a serial or identity column, quoted; empty if there is none.
   std::string sequence;
+  bool has_default = false;
 
   friend bool operator==(const CatalogColumn&, const CatalogColumn&) = default;
 };
@@ -44,6 +45,7 @@ struct CatalogTable {
   std::map<std::string, CatalogColumn> columns;  // by name
   bool deferrable_key = false;                   // refused as an arbiter of ON CONFLICT
   std::vector<std::string> deferrable_uniques;   // quoted; the key's among them
+  bool has_deferrable_references = false;        // looked at when the transaction ends, not before
   bool is_partitioned = false;
   std::vector<std::string> partitions;  // quoted; every level, leaves and branches
 };

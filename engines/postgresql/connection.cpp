@@ -171,11 +171,13 @@ std::optional<Refusal> refusal_of(const ServerError& error) {
   const std::string reason =
       error.message + (error.detail.empty() ? "" : " (" + error.detail + ")");
   const std::string logged = logged_words(error);
-  if (error.sqlstate == "23505" || error.sqlstate == "23P01") {
-    return Refusal{Refusal::Kind::unique, reason, logged};
-  }
+  if (error.sqlstate == "23505") return Refusal{Refusal::Kind::unique, reason, logged};
   if (error.sqlstate == "23502") return Refusal{Refusal::Kind::not_null, reason, logged};
-  if (error.sqlstate == "23514") return Refusal{Refusal::Kind::check, reason, logged};
+  // Of two rows that exclude each other without being equal neither has to go: the one that came
+  // waits, as a row does that a check refuses.
+  if (error.sqlstate == "23514" || error.sqlstate == "23P01") {
+    return Refusal{Refusal::Kind::check, reason, logged};
+  }
   if (error.sqlstate == "23503" || error.sqlstate == "23001") {
     return Refusal{Refusal::Kind::foreign_key, reason, logged};
   }

@@ -1,5 +1,6 @@
 // References between rows. Where a session may not switch triggers off, the server checks foreign
-// keys of what it writes at once; where it may, nobody does but whoever asks here.
+// keys of what it writes: at once, or deferrable ones at the end, when a row that is refused would
+// take the whole transaction with it. Where it may, nobody does but whoever asks here.
 #include <algorithm>
 
 #include "engines/postgresql/identifiers.h"
@@ -144,8 +145,8 @@ std::vector<std::size_t> PostgresqlNode::missing_parents(const ActiveTable& tabl
 
 std::vector<Row> PostgresqlNode::orphans(const ActiveTable& table, const Knowledge* known) {
   std::vector<Row> keys;
-  if (!may_silence_.value_or(false)) return keys;
   const std::shared_ptr<TableSql> sql = sql_of(table);
+  if (!may_silence_.value_or(false) && !sql->catalog().has_deferrable_references) return keys;
   // The keys that have news, from the list of recent versions where that has them all: a key may
   // stand there more than once.
   std::string news;

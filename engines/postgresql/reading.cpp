@@ -8,6 +8,16 @@
 #include "engines/postgresql/streams.h"
 
 namespace tidemark::postgresql {
+namespace {
+
+/// Takes the first of a list whose items stand apart by chr(1).
+std::string next_of(std::string_view& list) {
+  const std::string item(list.substr(0, list.find('\1')));
+  list.remove_prefix(std::min(list.size(), item.size() + 1));
+  return item;
+}
+
+}  // namespace
 
 bool PostgresqlNode::is_empty(const ActiveTable& table) {
   const std::shared_ptr<TableSql> sql = sql_of(table);
@@ -67,8 +77,8 @@ LocalRow PostgresqlNode::find(const ActiveTable& table, RowView key) {
   return found;
 }
 
-// The server evaluates its own index terms for the row: expressions and predicates mean exactly
-// what they mean in the index.
+// The server evaluates its own index terms for the row, by the operators and collations of the
+// index: all means exactly what it means there.
 std::vector<Row> PostgresqlNode::unique_rivals(const ActiveTable& table, RowView row) {
   const std::shared_ptr<TableSql> sql = sql_of(table);
   Parameters parameters;
@@ -87,12 +97,21 @@ std::vector<Row> PostgresqlNode::unique_rivals(const ActiveTable& table, RowView
       "'true'), "
       "i.indnullsnotdistinct, i.indnkeyatts::int, "
       "string_agg(pg_catalog.pg_get_indexdef(i.indexrelid, k::int, "
-      "false), chr(1) ORDER BY k) FILTER (WHERE k <= i.indnkeyatts) FROM pg_catalog.pg_index i "
-      "CROSS JOIN LATERAL "
-      "generate_series(1, i.indnkeyatts) AS k WHERE i.indrelid = $1::oid AND i.indisunique AND NOT "
-      "i.indisprimary GROUP BY i.indexrelid, i.indpred, i.indrelid, i.indnullsnotdistinct, "
-      "i.indnkeyatts ORDER BY "
-      "i.indexrelid",
+      "false), chr(1) ORDER BY k) FILTER (WHERE k <= i.indnkeyatts), "
+      "string_agg(pg_catalog.format('OPERATOR(%I.%s)', no.nspname, o.oprname), chr(1) ORDER BY k), "
+      "string_agg(CASE WHEN l.oid IS NULL THEN '' ELSE pg_catalog.format(' COLLATE %I.%I', "
+      "nl.nspname, l.collname) END, chr(1) ORDER BY k) FROM pg_catalog.pg_index i CROSS JOIN "
+      "LATERAL generate_series(1, "
+      "i.indnkeyatts) AS k JOIN pg_catalog.pg_opclass c ON c.oid = i.indclass[k - 1] "
+      // The third strategy of a B-tree is equality.
+      "JOIN pg_catalog.pg_amop a ON a.amopfamily = c.opcfamily AND a.amoplefttype = c.opcintype "
+      "AND a.amoprighttype = c.opcintype AND a.amopstrategy = 3 "
+      "JOIN pg_catalog.pg_operator o ON o.oid = a.amopopr "
+      "JOIN pg_catalog.pg_namespace no ON no.oid = o.oprnamespace "
+      "LEFT JOIN pg_catalog.pg_collation l ON l.oid = i.indcollation[k - 1] "
+      "LEFT JOIN pg_catalog.pg_namespace nl ON nl.oid = l.collnamespace "
+      "WHERE i.indrelid = $1::oid AND i.indisunique AND NOT i.indisprimary GROUP BY i.indexrelid, "
+      "i.indpred, i.indrelid, i.indnullsnotdistinct, i.indnkeyatts ORDER BY i.indexrelid",
       {sql->catalog().oid});
   std::vector<Row> rivals;
   std::string own;
@@ -104,16 +123,19 @@ std::vector<Row> PostgresqlNode::unique_rivals(const ActiveTable& table, RowView
   for (int index = 0; index < indexes.size(); ++index) {
     const auto terms = indexes.integer(index, 3);
     std::string here, there, join;
-    std::string_view list = indexes.bytes(index, 4);
+    std::string_view texts = indexes.bytes(index, 4), operators = indexes.bytes(index, 5),
+                     collations = indexes.bytes(index, 6);
     for (std::int64_t term = 1; term <= terms; ++term) {
-      const std::string_view text = list.substr(0, list.find('\1'));
-      list.remove_prefix(std::min(list.size(), text.size() + 1));
       const std::string number = "u" + std::to_string(term);
-      const std::string part = "(" + std::string(text) + ") AS " + number;
+      const std::string part = "(" + next_of(texts) + ")" + next_of(collations) + " AS " + number;
       here += ", " + part;
       there += (term > 1 ? ", " : "") + part;
-      join += (term > 1 ? " AND h." : "h.") + number +
-              (indexes.boolean(index, 2) ? " IS NOT DISTINCT FROM i." : " = i.") + number;
+      const std::string h = "h." + number, i = "i." + number;
+      std::string equal = h + " " + next_of(operators) + " " + i;
+      if (indexes.boolean(index, 2)) {
+        equal = "(" + equal + " OR " + h + " IS NULL AND " + i + " IS NULL)";
+      }
+      join += (term > 1 ? " AND " : "") + equal;
     }
     const std::string predicate = indexes.text(index, 1);
     std::string keys;
