@@ -7,6 +7,14 @@ namespace {
 
 constexpr const char* kPrivileges[] = {"SELECT", "INSERT", "UPDATE", "DELETE"};
 
+/// Sequences that fill columns of relations: owned by them, or named by their defaults.
+constexpr char kFills[] =
+    "SELECT d.objid AS sequence, d.refobjid AS relation FROM pg_depend d WHERE d.classid = "
+    "'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i') "
+    "UNION "
+    "SELECT d.refobjid, a.adrelid FROM pg_depend d JOIN pg_attrdef a ON a.oid = d.objid WHERE "
+    "d.classid = 'pg_attrdef'::regclass AND d.refclassid = 'pg_class'::regclass";
+
 }  // namespace
 
 // Only what is missing, so that an activation with nothing to do says nothing.
@@ -31,13 +39,13 @@ void PostgresqlNode::grant_access() {
       ", c.oid, 'UPDATE') AND has_table_privilege(" + role +
       ", c.oid, 'DELETE')) UNION ALL SELECT DISTINCT format('GRANT SELECT, USAGE, UPDATE ON "
       "SEQUENCE "
-      "%s', s.oid::regclass), 3 FROM pg_trigger t JOIN pg_depend d ON d.refobjid = t.tgrelid AND "
-      "d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i') AND d.classid = "
-      "'pg_class'::regclass JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S' WHERE t.tgname "
-      "~ "
-      "'^tidemark_[0-9]+_' AND NOT (has_sequence_privilege(" +
+      "%s', s.oid::regclass), 3 FROM pg_trigger t JOIN (" +
+      std::string(kFills) +
+      ") f ON f.relation = t.tgrelid JOIN pg_class s ON s.oid = f.sequence WHERE t.tgname ~ "
+      "'^tidemark_[0-9]+_' AND pg_has_role(s.relowner, 'USAGE') AND CASE WHEN s.relkind = 'S' THEN "
+      "NOT (has_sequence_privilege(" +
       role + ", s.oid, 'SELECT') AND has_sequence_privilege(" + role +
-      ", s.oid, 'UPDATE')) ORDER BY 2, 1");
+      ", s.oid, 'UPDATE')) END ORDER BY 2, 1");
   for (int i = 0; i < wanted.size(); ++i) define(wanted.text(i, 0) + to);
   if (script_ == nullptr || wanted.empty()) return;
   script_->push_back(
@@ -115,6 +123,20 @@ std::vector<Concern> PostgresqlNode::concerns() {
            .message = "row-level security hides rows from role " + role,
            .hint = "rows that are hidden must not be taken for deleted: let the owner of the table "
                    "or a role with BYPASSRLS run the sessions"});
+    }
+    const Rows closed = connection_.query(
+        "SELECT s.oid::regclass::text FROM (" + std::string(kFills) +
+            ") f JOIN pg_class s ON s.oid = f.sequence WHERE f.relation = $1::oid AND CASE WHEN "
+            "s.relkind = 'S' THEN NOT (has_sequence_privilege(s.oid, 'SELECT') AND "
+            "has_sequence_privilege(s.oid, 'UPDATE')) END ORDER BY 1",
+        {table.oid});
+    for (int i = 0; i < closed.size(); ++i) {
+      concerns.push_back({.table = table.spec.name,
+                          .message = "role " + role + " may not move sequence " +
+                                     closed.text(i, 0) +
+                                     " on: it may count into keys that came from another node",
+                          .hint = "GRANT SELECT, USAGE, UPDATE ON SEQUENCE " + closed.text(i, 0) +
+                                  " TO " + quoted_name(role)});
     }
     const bool looks_late = !table.deferrable_uniques.empty();
     if (!look.is_null(0, 6) && (looks_late || !settings.boolean(0, 4))) {

@@ -150,6 +150,7 @@ void PostgresqlNode::commit() {
   }
   origins_.forget();
   checks_uniques_.clear();
+  owed_keys_.clear();
   made_control_tables_ = false;
 }
 
@@ -162,6 +163,7 @@ void PostgresqlNode::rollback() noexcept {
   fires_triggers_ = false;
   checks_uniques_.clear();
   grown_.clear();
+  owed_keys_.clear();
   if (made_control_tables_) has_control_tables_ = false;
   made_control_tables_ = false;
 }
@@ -188,6 +190,7 @@ void PostgresqlNode::load_catalog() {
   if (connection_.in_transaction() && catalog_transaction_ == connection_.transaction()) return;
   catalog_transaction_ = connection_.in_transaction() ? connection_.transaction() : 0;
   catalog_.clear();
+  default_sequences_.clear();
   for (CatalogTable& table : read_catalog(connection_)) {
     std::string table_name = table.spec.name;
     catalog_.emplace(std::move(table_name), std::move(table));

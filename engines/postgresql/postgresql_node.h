@@ -4,8 +4,10 @@
 // appear in the order of commits. Applications are never kept waiting by it.
 #pragma once
 
+#include <compare>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -159,6 +161,14 @@ class PostgresqlNode final : public Node {
   std::map<std::int64_t, KeyRange> own_key_ranges();
   void release_key_counter(std::int64_t table_id);
 
+  /// A sequence (quoted) and a column that it fills, of a table that got rows in this transaction.
+  struct Filled {
+    std::string sequence, column, table;  // quoted
+    std::int64_t table_id = 0;
+
+    friend auto operator<=>(const Filled&, const Filled&) = default;
+  };
+
   // Rows.
   void load_catalog();
   std::shared_ptr<TableSql> sql_of(const ActiveTable& table);
@@ -168,6 +178,7 @@ class PostgresqlNode final : public Node {
   void note_insert(const TableSql& sql);
   void fire_triggers(bool on);
   void check_uniques(const TableSql& sql);
+  const std::vector<Filled>& default_sequences(const TableSql& sql);
   void raise_sequences();
 
   const std::string session_role_;
@@ -183,12 +194,11 @@ class PostgresqlNode final : public Node {
   /// The role may switch the triggers of applications off, and foreign keys with them.
   std::optional<bool> may_silence_;
   bool made_control_tables_ = false;  // in the transaction that is open
-  /// What a sequence fills, for those whose table got rows in this transaction.
-  struct Filled {
-    std::string column, table;  // quoted
-    std::int64_t table_id = 0;
-  };
-  std::map<std::string, Filled> grown_;
+  /// Statements of this transaction that wait for the table that they name.
+  std::vector<std::pair<std::string, std::string>> owed_keys_;
+  std::set<Filled> grown_;
+  /// Of each table, those that no column owns; asked for once.
+  std::map<std::int64_t, std::vector<Filled>> default_sequences_;
   std::set<std::int64_t> checks_uniques_;  // tables, in this transaction
   bool fires_triggers_ = false;            // those of applications, in this transaction
   std::int64_t stages_ = 0;

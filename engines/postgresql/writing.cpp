@@ -185,30 +185,77 @@ std::optional<Refusal> PostgresqlNode::write_as_local_change(const ActiveTable& 
 void PostgresqlNode::note_insert(const TableSql& sql) {
   for (std::size_t i = 0; i < sql.spec().columns.size(); ++i) {
     const std::string& sequence = sql.column(i).sequence;
-    if (!sequence.empty())
-      grown_[sequence] = {.column = sql.name(i), .table = sql.table(), .table_id = sql.id()};
+    if (sequence.empty()) continue;
+    grown_.insert(
+        {.sequence = sequence, .column = sql.name(i), .table = sql.table(), .table_id = sql.id()});
   }
+  const std::vector<Filled>& others = default_sequences(sql);
+  grown_.insert(others.begin(), others.end());
+}
+
+/// DEFAULT nextval('...') of a sequence that stands by itself, which several columns may share.
+const std::vector<PostgresqlNode::Filled>& PostgresqlNode::default_sequences(const TableSql& sql) {
+  const auto [entry, is_new] = default_sequences_.try_emplace(sql.id());
+  const auto may_count = [](const CatalogColumn& column) {
+    return column.has_default && column.sequence.empty() && column.codec == Codec::integer &&
+           !column.is_boolean;
+  };
+  std::string names;
+  for (std::size_t i = 0; is_new && i < sql.spec().columns.size(); ++i) {
+    if (!may_count(sql.column(i))) continue;
+    names += (names.empty() ? "" : ", ") + quoted_text(sql.spec().columns[i].name);
+  }
+  if (names.empty()) return entry->second;
+  const Rows rows = connection_.query(
+      "SELECT DISTINCT format('%I.%I', n.nspname, s.relname), quote_ident(c.attname) FROM "
+      "pg_attribute c JOIN pg_attrdef a ON a.adrelid = c.attrelid AND a.adnum = c.attnum JOIN "
+      "pg_depend d ON d.classid = 'pg_attrdef'::regclass AND d.objid = a.oid AND d.refclassid = "
+      "'pg_class'::regclass JOIN pg_class s ON s.oid = d.refobjid AND s.relkind = 'S' JOIN "
+      "pg_namespace n ON n.oid = s.relnamespace WHERE c.attrelid = $1::oid AND c.attname IN (" +
+          names +
+          // Of whom it does not belong to nobody here may take numbers; check says so.
+          ") AND CASE WHEN s.relkind = 'S' THEN has_sequence_privilege(s.oid, 'SELECT') AND "
+          "has_sequence_privilege(s.oid, 'UPDATE') END",
+      {sql.catalog().oid});
+  for (int i = 0; i < rows.size(); ++i) {
+    entry->second.push_back({.sequence = rows.text(i, 0),
+                             .column = rows.text(i, 1),
+                             .table = sql.table(),
+                             .table_id = sql.id()});
+  }
+  return entry->second;
 }
 
 // An application that draws its next number after a session must not draw one that came with it.
 // Sequences stand outside of transactions; that one moves on although a commit fails harms nobody.
+// Steps are kept: of two sites of which one counts odd numbers none may be moved to even ones.
 void PostgresqlNode::raise_sequences() {
   if (grown_.empty()) return;
   const std::map<std::int64_t, KeyRange> ranges = own_key_ranges();
-  for (const auto& [sequence, filled] : grown_) {
-    // Keys of other nodes' ranges do not matter to a sequence that has a range of its own.
-    std::string in_range;
+  for (const Filled& filled : grown_) {
+    // Keys of other nodes' ranges do not matter to a sequence that has a range of its own, nor do
+    // those that it will never reach.
+    std::string within = filled.column + " <= q.seqmax";
     if (const auto range = ranges.find(filled.table_id); range != ranges.end()) {
-      in_range = " WHERE " + filled.column + " BETWEEN " + std::to_string(range->second.low) +
-                 " AND " + std::to_string(range->second.high);
+      within += " AND " + filled.column + " BETWEEN " + std::to_string(range->second.low) +
+                " AND " + std::to_string(range->second.high);
     }
+    const std::string quoted = quoted_text(filled.sequence);
     const Rows rows = connection_.query(
-        "SELECT g.top - CASE WHEN s.is_called THEN s.last_value ELSE s.last_value - 1 END, g.top "
-        "FROM " +
-        sequence + " AS s, (SELECT max(" + filled.column + ")::bigint AS top FROM " + filled.table +
-        in_range + ") AS g");
-    if (rows.is_null(0, 0) || rows.integer(0, 0) <= 0) continue;
-    const std::string quoted = quoted_text(sequence);
+        "SELECT steps::bigint, (last + steps * by)::bigint FROM (SELECT least(floor((g.top - "
+        "l.last "
+        "- 1) / q.seqincrement) + 1, floor((q.seqmax - l.last) / q.seqincrement)) AS steps, "
+        "l.last, "
+        "q.seqincrement AS by FROM " +
+        filled.sequence +
+        " AS s CROSS JOIN pg_catalog.pg_sequence AS q CROSS JOIN LATERAL (SELECT (CASE WHEN "
+        "s.is_called THEN s.last_value ELSE s.last_value - q.seqincrement END)::numeric AS last) "
+        "AS "
+        "l CROSS JOIN LATERAL (SELECT max(" +
+        filled.column + ") AS top FROM " + filled.table + " WHERE " + within +
+        ") AS g WHERE q.seqrelid = " + quoted +
+        "::regclass AND q.seqincrement > 0 AND g.top > l.last) AS n");
+    if (rows.empty() || rows.integer(0, 0) == 0) continue;
     if (rows.integer(0, 0) > kDrawn) {
       connection_.query("SELECT pg_catalog.setval(" + quoted + ", $1)",
                         {std::to_string(rows.integer(0, 1))});
