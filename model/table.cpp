@@ -375,4 +375,20 @@ bool glob_matches(std::string_view glob, std::string_view name) {
   return g == glob.size();
 }
 
+std::string on_delete_clause(ReferenceAction action) {
+  switch (action) {
+    case ReferenceAction::none:
+      break;
+    case ReferenceAction::restrict:
+      return " ON DELETE RESTRICT";
+    case ReferenceAction::cascade:
+      return " ON DELETE CASCADE";
+    case ReferenceAction::set_null:
+      return " ON DELETE SET NULL";
+    case ReferenceAction::set_default:
+      return " ON DELETE SET DEFAULT";
+  }
+  return {};
+}
+
 }  // namespace tidemark

@@ -56,6 +56,9 @@ struct UniqueSpec {
 /// such action runs while a session writes; what it did is captured where it happened.
 enum class ReferenceAction : std::uint8_t { none, restrict, cascade, set_null, set_default };
 
+/// " ON DELETE CASCADE" and the like; empty for none. All products write it so.
+std::string on_delete_clause(ReferenceAction action);
+
 struct ForeignKeySpec {
   std::vector<std::string> columns;
   std::string parent_table;

@@ -112,10 +112,23 @@ std::string dollar_quote(const TableSpec& spec) {
 
 std::string percents_doubled(const std::string& text) { return doubled(text, '%'); }
 
-/// Statements for a table that was described by a node: columns, key, uniques, foreign keys to
-/// those of `parents`.
-std::vector<std::string> definition_of(const TableSpec& spec,
-                                       const std::set<std::string>& parents) {
+std::string joined_names(const std::vector<std::string>& columns) {
+  std::string text;
+  for (const std::string& column : columns) {
+    if (!text.empty()) text += ", ";
+    text += quoted_name(column);
+  }
+  return text;
+}
+
+std::string foreign_key(const ForeignKeySpec& key) {
+  return "FOREIGN KEY (" + joined_names(key.columns) + ") REFERENCES " +
+         quoted_table(key.parent_table) + " (" + joined_names(key.parent_columns) + ")" +
+         on_delete_clause(key.on_delete) + " DEFERRABLE";
+}
+
+/// The statement for a table that was described by a node: columns, key, uniques.
+std::string definition_of(const TableSpec& spec) {
   std::string text = "CREATE TABLE " + quoted_table(spec.name) + " (";
   for (std::size_t i = 0; i < spec.columns.size(); ++i) {
     const ColumnSpec& column = spec.columns[i];
@@ -134,22 +147,7 @@ std::vector<std::string> definition_of(const TableSpec& spec,
     if (unique.partial || unique.has_expression) continue;
     text += ", UNIQUE (" + joined_names(spec, unique.columns) + ")";
   }
-  for (const ForeignKeySpec& foreign_key : spec.foreign_keys) {
-    if (!parents.contains(foreign_key.parent_table) && foreign_key.parent_table != spec.name)
-      continue;
-    const auto names = [](const std::vector<std::string>& columns) {
-      std::string joined;
-      for (const std::string& column : columns) {
-        if (!joined.empty()) joined += ", ";
-        joined += quoted_name(column);
-      }
-      return joined;
-    };
-    text += ", FOREIGN KEY (" + names(foreign_key.columns) + ") REFERENCES " +
-            quoted_table(foreign_key.parent_table) + " (" + names(foreign_key.parent_columns) +
-            ") DEFERRABLE";
-  }
-  return {text + ")"};
+  return text + ")";
 }
 
 /// The key as the capture function was made for it: a column that is dropped before it moves it.
@@ -184,13 +182,21 @@ void PostgresqlNode::create_control_tables(const Identity& identity) {
   set_identity(identity);
 }
 
+// Of tables that refer to each other the first is made when the other is not there yet: a key waits
+// for the table that it names. One to a table that nobody makes cannot be had here.
 void PostgresqlNode::create_table(const TableSpec& like) {
+  define(definition_of(like));
+  for (const ForeignKeySpec& key : like.foreign_keys) {
+    owed_keys_.emplace_back(key.parent_table,
+                            "ALTER TABLE " + quoted_table(like.name) + " ADD " + foreign_key(key));
+  }
   std::set<std::string> present;
   for (const CatalogTable& table : read_catalog(connection_)) present.insert(table.spec.name);
-  const std::vector<std::string> definition =
-      like.definition.empty() || like.product != "PostgreSQL" ? definition_of(like, present)
-                                                              : like.definition;
-  for (const std::string& sql : definition) define(sql);
+  std::erase_if(owed_keys_, [&](const auto& owed) {
+    if (!present.contains(owed.first)) return false;
+    define(owed.second);
+    return true;
+  });
 }
 
 CatalogTable PostgresqlNode::require_table(const std::string& table) {

@@ -46,7 +46,8 @@ std::vector<std::string> definition_of(const TableSpec& spec) {
       return joined;
     };
     text += ", FOREIGN KEY (" + list(foreign_key.columns) + ") REFERENCES " +
-            quoted_name(foreign_key.parent_table) + " (" + list(foreign_key.parent_columns) + ")";
+            quoted_name(foreign_key.parent_table) + " (" + list(foreign_key.parent_columns) + ")" +
+            on_delete_clause(foreign_key.on_delete);
   }
   text += ")";
   if (spec.without_rowid) text += " WITHOUT ROWID";
