@@ -24,8 +24,12 @@ struct Sqlite {
 struct Postgresql {
   static std::unique_ptr<TestDatabase> make() { return make_postgresql_database(); }
 };
-#define TIDEMARK_ENGINES \
-  tidemark::testing::Memory, tidemark::testing::Sqlite, tidemark::testing::Postgresql
+struct SilencedPostgresql {
+  static std::unique_ptr<TestDatabase> make() { return make_silenced_postgresql_database(); }
+};
+#define TIDEMARK_ENGINES                                                               \
+  tidemark::testing::Memory, tidemark::testing::Sqlite, tidemark::testing::Postgresql, \
+      tidemark::testing::SilencedPostgresql
 /// Those whose tables say how text is compared and hold any value in any column.
 #define TIDEMARK_LOOSE_ENGINES tidemark::testing::Memory, tidemark::testing::Sqlite
 

@@ -1,6 +1,6 @@
 // Plays the scenarios of this folder on every mix of engines, in every order of sessions that they
 // leave open. TIDEMARK_SCENARIO=file:line plays one, TIDEMARK_ALL_SCENARIOS=1 plays all on
-// PostgreSQL as well, where usually one of eight is.
+// PostgreSQL as well, where usually one of eight is; =mixes on every mix of three nodes.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -64,8 +64,10 @@ std::vector<Performance> performances(const std::vector<Scenario>& scenarios) {
   std::vector<Performance> result;
   for (std::size_t i = 0; i < scenarios.size(); ++i) {
     if (!wanted.empty() && scenarios[i].where() != wanted) continue;
-    for (const Mix& mix : mixes(scenarios[i])) {
-      const bool slow = std::find(mix.begin(), mix.end(), Engine::postgresql) != mix.end();
+    for (const Mix& mix : mixes(scenarios[i], everything == "mixes")) {
+      const bool slow = std::any_of(mix.begin(), mix.end(), [](Engine engine) {
+        return engine == Engine::postgresql || engine == Engine::silenced_postgresql;
+      });
       if (slow && !all && i % 8 != 0) continue;
       for (const std::vector<Step>& steps : orders(scenarios[i])) {
         result.push_back({.scenario = &scenarios[i], .steps = steps, .mix = mix});

@@ -1,8 +1,10 @@
 #include "tests/scenarios/stage.h"
 
+#include <algorithm>
 #include <chrono>
 #include <climits>
 #include <memory>
+#include <set>
 #include <stdexcept>
 #include <thread>
 
@@ -21,6 +23,8 @@ std::unique_ptr<testing::TestDatabase> make_database(Engine engine) {
       return testing::make_sqlite_database();
     case Engine::postgresql:
       return testing::make_postgresql_database();
+    case Engine::silenced_postgresql:
+      return testing::make_silenced_postgresql_database();
   }
   throw std::logic_error("no such engine");
 }
@@ -298,25 +302,42 @@ class Stage {
 }  // namespace
 
 std::string to_string(const Mix& mix) {
+  static constexpr const char* kNames[] = {"memory", "SQLite", "PostgreSQL",
+                                           "PostgreSQL with the grant"};
   std::string text;
   for (const Engine engine : mix) {
     if (!text.empty()) text += ", ";
-    text += engine == Engine::memory   ? "memory"
-            : engine == Engine::sqlite ? "SQLite"
-                                       : "PostgreSQL";
+    text += kNames[static_cast<std::size_t>(engine)];
   }
   return text;
 }
 
-std::vector<Mix> mixes(const Scenario& scenario) {
+std::vector<Mix> mixes(const Scenario& scenario, bool all) {
+  const std::size_t count = scenario.nodes.size();
   std::vector<Mix> result;
   for (const Engine engine : {Engine::memory, Engine::sqlite, Engine::postgresql}) {
-    result.emplace_back(scenario.nodes.size(), engine);
+    result.emplace_back(count, engine);
   }
-  for (const bool sqlite_first : {true, false}) {
+  bool has_references = false;
+  for (const std::vector<Table>& tables : scenario.tables) {
+    for (const Table& table : tables) {
+      for (const Column& column : table.columns) has_references |= !column.references.empty();
+    }
+  }
+  if (has_references) result.emplace_back(count, Engine::silenced_postgresql);
+  // A bit for each node.
+  const std::size_t last = (std::size_t{1} << count) - 1;
+  std::set<std::size_t> servers;
+  if (all) {
+    for (std::size_t mix = 1; mix < last; ++mix) servers.insert(mix);
+  } else {
+    constexpr std::size_t kEverySecond = 0x5555555555555555;
+    servers = {kEverySecond & last, ~kEverySecond & last, 1};
+  }
+  for (const std::size_t bits : servers) {
     Mix mix;
-    for (std::size_t i = 0; i < scenario.nodes.size(); ++i) {
-      mix.push_back((i % 2 == 0) == sqlite_first ? Engine::sqlite : Engine::postgresql);
+    for (std::size_t i = 0; i < count; ++i) {
+      mix.push_back((bits >> i & 1) != 0 ? Engine::postgresql : Engine::sqlite);
     }
     result.push_back(mix);
   }

@@ -8,16 +8,17 @@
 
 namespace tidemark::scenarios {
 
-enum class Engine : std::uint8_t { memory, sqlite, postgresql };
+/// silenced_postgresql: its role may switch the server's checks of foreign keys off.
+enum class Engine : std::uint8_t { memory, sqlite, postgresql, silenced_postgresql };
 
 /// One engine for each node.
 using Mix = std::vector<Engine>;
 
 std::string to_string(const Mix& mix);
 
-/// The mixes that a scenario is played on: each engine alone, and both ways of taking turns with
-/// SQLite and PostgreSQL.
-std::vector<Mix> mixes(const Scenario& scenario);
+/// The mixes that a scenario is played on: each engine alone, both ways of taking turns with SQLite
+/// and PostgreSQL, a server as the hub of files. `all`: whatever each node may be.
+std::vector<Mix> mixes(const Scenario& scenario, bool all);
 
 /// `steps` is one of orders(scenario). Throws when a step fails.
 Outcome play(const Scenario& scenario, const std::vector<Step>& steps, const Mix& mix);
