@@ -11,6 +11,8 @@
 #include <array>
 #include <cstring>
 #include <ctime>
+#include <fstream>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <optional>
@@ -82,6 +84,11 @@ std::string seconds_text(std::int64_t us) {
   return text.data();
 }
 
+std::string text_of(const std::filesystem::path& file) {
+  std::ifstream input(file);
+  return {std::istreambuf_iterator<char>(input), std::istreambuf_iterator<char>()};
+}
+
 Timing timing_of(const Schedule& schedule) {
   const auto time = [](std::int64_t us) { return Time(std::chrono::microseconds(us)); };
   const auto number = [](Time at) { return at.time_since_epoch().count(); };
@@ -115,15 +122,35 @@ struct PairRecord {
   std::int64_t next_try_us = 0;
   std::string told;  // problems and warnings that are in the log already
   std::int64_t waiting = 0;
+
+  void forget_error() {
+    last_error.clear();
+    last_hint.clear();
+  }
+};
+
+/// A pair by the names of the configuration, which outlive its reading.
+struct PairNames {
+  std::string job, first, second;
+
+  auto operator<=>(const PairNames&) const = default;
+};
+
+/// What a pair leaves to the next reading of the configuration.
+struct PairRest {
+  Planner::Debt debt;
+  PairRecord record;
 };
 
 /// All that belongs to one reading of the configuration. Watchers and sessions end first.
 struct Works {
-  Works(Config read, const std::shared_ptr<spdlog::logger>& log, Mailbox<Event>& mailbox)
+  /// What falls due after `since` is run.
+  Works(Config read, const std::shared_ptr<spdlog::logger>& log, Mailbox<Event>& mailbox,
+        Moment since)
       : config(std::move(read)),
         pool(config,
              {.connect_timeout = config.daemon.connect_timeout, .kept = config.daemon.parallel}),
-        planner(jobs_of(config), exclusive(config), {.parallel = config.daemon.parallel}, now_is()),
+        planner(jobs_of(config), exclusive(config), {.parallel = config.daemon.parallel}, since),
         heartbeats(planner, now_is().steady_us),
         records(planner.pairs().size()),
         workers(
@@ -174,6 +201,11 @@ struct Works {
     return index;
   }
 
+  PairNames names(Planner::PairId id) const {
+    const Planner::Pair& pair = planner.pairs()[id];
+    return {.job = config.jobs[pair.job].name, .first = pair.first, .second = pair.second};
+  }
+
   LagKey lag_key(Direction direction) const {
     const Planner::Pair& pair = planner.pairs()[direction.pair];
     return {.job = config.jobs[pair.job].name,
@@ -208,6 +240,7 @@ class Daemon {
   explicit Daemon(const DaemonOptions& options)
       : options_(options), began_(now_is()), random_(std::random_device{}()) {
     Config config = read_config(options.config_file);
+    config_text_ = text_of(options.config_file);
     log_ = make_daemon_log(config.daemon, options.verbose);
     settings_ = config.daemon;
     lock_ = std::make_unique<DaemonLock>(settings_.state, began_.day_us);
@@ -226,7 +259,14 @@ class Daemon {
           return handle(client, request);
         },
         [this](ControlServer::Client client) { gone(client); });
-    set_up(std::move(config));
+    std::map<PairNames, PairRest> left;
+    for (const OwedRun& run : state_.owed) {
+      left[{run.job, run.first, run.second}].debt = {.wanted = run.wanted,
+                                                     .kicked = run.kicked,
+                                                     .in_round = run.in_round,
+                                                     .due_us = run.due_us};
+    }
+    set_up(std::move(config), began_, left);
   }
 
   int run(int signals) {
@@ -236,6 +276,8 @@ class Daemon {
                works->config.daemon.parallel);
     manager_.notify("READY=1\nSTATUS=" + std::to_string(works->config.jobs.size()) + " jobs");
     while (!ended()) turn(signals);
+    take_events();  // how the last sessions ended decides what is owed
+    note_owed();
     log_->info("daemon of {} ended", options_.config_file.string());
     log_->flush();
     save_state();
@@ -257,10 +299,12 @@ class Daemon {
     std::int64_t wake_us = std::min(next_tick_us_, now.steady_us + kTickUs);
     if (!stopping() && !reloading_) {
       const Planner::Decision decision = works_->planner.decide(now);
+      note_owed();  // before anything begins that may be cut short
       for (const Planner::PairId id : decision.begin) begin(id);
       if (decision.wake_us) wake_us = std::min(wake_us, *decision.wake_us);
     } else {
       wake_us = std::min(wake_us, now.steady_us + 50'000);
+      note_owed();
     }
     std::vector<struct pollfd> waits = {
         {.fd = signals, .events = POLLIN, .revents = 0},
@@ -271,11 +315,7 @@ class Daemon {
                                      .tv_nsec = wait_us % 1'000'000 * 1000};
     ::ppoll(waits.data(), waits.size(), &timeout, nullptr);
     if (waits[0].revents != 0) take_signals(signals);
-    if (waits[1].revents != 0) {
-      for (Event& event : mailbox_.take()) {
-        std::visit([this](auto& what) { happened(what); }, event);
-      }
-    }
+    if (waits[1].revents != 0) take_events();
     control_->serve(waits);
     answer_waiting();
     if (now_is().steady_us >= next_tick_us_) tick();
@@ -286,6 +326,12 @@ class Daemon {
   void begin(Planner::PairId id) {
     const Planner::Pair& pair = works_->planner.pairs()[id];
     works_->workers.begin(id, works_->config.jobs[pair.job], pair.first, pair.second);
+  }
+
+  void take_events() {
+    for (Event& event : mailbox_.take()) {
+      std::visit([this](auto& what) { happened(what); }, event);
+    }
   }
 
   // --- Signals
@@ -324,6 +370,7 @@ class Daemon {
     if (stopping()) return;
     try {
       next_config_ = read_config(options_.config_file);
+      next_text_ = text_of(options_.config_file);
       next_log_ = make_daemon_log(next_config_->daemon, options_.verbose);
     } catch (const Error& error) {
       next_config_.reset();
@@ -352,26 +399,84 @@ class Daemon {
         next.metrics_port != settings_.metrics_port) {
       log_->warn("socket, state and metrics stay as they are until the daemon is started anew");
     }
+    take_events();  // how the last sessions ended
     note_heartbeats();
+    const Moment now = now_is();
+    const auto left = leave(now, next_text_ != config_text_);
+    config_text_ = next_text_;
     works_.reset();
-    // What the old watchers and sessions told last is about pairs that are no more.
+    // What the old watchers told last is about pairs that are no more.
     mailbox_.take();
-    set_up(std::move(*next_config_));
+    set_up(std::move(*next_config_), now, left);
     next_config_.reset();
     log_->info("configuration read anew: {} jobs", works_->config.jobs.size());
     manager_.notify("READY=1\nSTATUS=" + std::to_string(works_->config.jobs.size()) + " jobs");
   }
 
-  void set_up(Config config) {
-    works_ = std::make_shared<Works>(std::move(config), log_, mailbox_);
+  /// What the pairs leave to the next reading of the configuration. One that was `changed` may be
+  /// what pairs that failed have waited for.
+  std::map<PairNames, PairRest> leave(const Moment& now, bool changed) {
+    std::map<PairNames, PairRest> left;
+    works_->planner.raise_due(now);
+    for (Planner::PairId id = 0; id < works_->records.size(); ++id) {
+      PairRest rest{.debt = works_->planner.debt(id), .record = works_->records[id]};
+      if (changed) {
+        rest.debt.not_before_us = now.steady_us;
+        rest.record.next_try_us = now.day_us;
+      }
+      left.emplace(works_->names(id), std::move(rest));
+    }
+    return left;
+  }
+
+  void take_over(const std::map<PairNames, PairRest>& left, std::int64_t now_us) {
+    for (Planner::PairId id = 0; id < works_->records.size(); ++id) {
+      PairRecord& record = works_->records[id];
+      const auto found = left.find(works_->names(id));
+      if (found != left.end()) {
+        works_->planner.take_over(id, found->second.debt);
+        record = found->second.record;
+        if (works_->planner.failures(id) == 0) record.forget_error();
+      }
+      if (record.last_success_us == 0) {
+        const JobConfig& job = works_->config.jobs[works_->planner.pairs()[id].job];
+        record.last_success_us = last_success_before(job, now_us);
+      }
+    }
+  }
+
+  /// Keeps what is owed, so that a daemon that is killed now leaves it to the next one. Of jobs
+  /// that begin with the daemon only what somebody asked for.
+  void note_owed() {
+    std::vector<OwedRun> owed;
+    std::set<std::string> at_work;
+    const Planner& planner = works_->planner;
+    for (Planner::PairId id = 0; id < planner.pairs().size(); ++id) {
+      const Planner::Debt debt = planner.debt(id);
+      if (planner.jobs()[planner.pairs()[id].job].timing.at_start && !debt.kicked) continue;
+      if (!debt.wanted && !debt.in_round) continue;
+      PairNames names = works_->names(id);
+      if (debt.wanted) at_work.insert(names.job);
+      owed.push_back({.job = std::move(names.job),
+                      .first = std::move(names.first),
+                      .second = std::move(names.second),
+                      .wanted = debt.wanted,
+                      .kicked = debt.kicked,
+                      .in_round = debt.in_round,
+                      .due_us = debt.due_us});
+    }
+    std::erase_if(owed, [&](const OwedRun& run) { return !at_work.contains(run.job); });
+    if (owed == state_.owed) return;
+    state_.owed = std::move(owed);
+    save_state();
+  }
+
+  void set_up(Config config, const Moment& since, const std::map<PairNames, PairRest>& left) {
+    works_ = std::make_shared<Works>(std::move(config), log_, mailbox_, since);
     std::vector<std::string> names;
     for (const JobConfig& job : works_->config.jobs) names.push_back(job.name);
     alerts_.keep_only(names);
-    const std::int64_t now_us = now_is().day_us;
-    for (Planner::PairId id = 0; id < works_->records.size(); ++id) {
-      const JobConfig& job = works_->config.jobs[works_->planner.pairs()[id].job];
-      works_->records[id].last_success_us = last_success_before(job, now_us);
-    }
+    take_over(left, now_is().day_us);
     for (const std::string& name : state_.paused) {
       const auto found = std::find(names.begin(), names.end(), name);
       if (found == names.end()) continue;
@@ -584,8 +689,7 @@ class Daemon {
              report.first_heard_us, ended.took_us, now);
     carry_heartbeats();
     if (!record.last_error.empty()) {
-      record.last_error.clear();
-      record.last_hint.clear();
+      record.forget_error();
       log_->info("job {}: {} and {}: sessions succeed again", report.job, pair.first, pair.second);
     }
     log_session(report, record, ended.took_us);
@@ -763,6 +867,7 @@ class Daemon {
     if (what == "kick") {
       for (const std::size_t job : jobs) refuse_elsewhere(job);
       for (const std::size_t job : jobs) works_->planner.kick(job);
+      note_owed();
       return done;
     }
     if (what == "pause" || what == "resume") {
@@ -913,6 +1018,7 @@ class Daemon {
   std::int64_t saved_lags_us_ = 0;         // steady
   Mailbox<Event> mailbox_;
   std::shared_ptr<Works> works_;
+  std::string config_text_;  // as it was read
 
   struct Waiting {
     ControlServer::Client client;
@@ -928,6 +1034,7 @@ class Daemon {
   bool reloading_ = false;
   std::int64_t reloading_since_us_ = 0;
   std::optional<Config> next_config_;
+  std::string next_text_;
   std::shared_ptr<spdlog::logger> next_log_;
 };
 

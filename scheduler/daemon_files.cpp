@@ -24,7 +24,8 @@ constexpr mode_t kOwnerOnly = 0600;
 
 [[noreturn]] void fail(const std::filesystem::path& file, const std::string& what, int code) {
   throw Error(ExitCode::usage, "cannot " + what + " " + file.string() + ": " + std::strerror(code),
-              "the daemon keeps what is paused there: let it write that directory, or set state in "
+              "the daemon keeps what is paused and what is owed there: let it write that "
+              "directory, or set state in "
               "the section [daemon] of the configuration");
 }
 
@@ -45,6 +46,25 @@ std::string holder(int descriptor) {
   if (!json.is_object()) return "another process";
   return "process " + std::to_string(json.value("pid", 0)) + ", since " +
          readable_utc(json.value("since_us", std::int64_t{0}));
+}
+
+Json owed_json(const OwedRun& run) {
+  Json json = {{"job", run.job},       {"first", run.first},   {"second", run.second},
+               {"wanted", run.wanted}, {"kicked", run.kicked}, {"in_round", run.in_round}};
+  if (run.due_us) json["due_us"] = *run.due_us;
+  return json;
+}
+
+OwedRun owed_run(const Json& json) {
+  OwedRun run{.job = json.at("job"),
+              .first = json.at("first"),
+              .second = json.at("second"),
+              .wanted = json.at("wanted"),
+              .kicked = json.at("kicked"),
+              .in_round = json.at("in_round"),
+              .due_us = std::nullopt};
+  if (json.contains("due_us")) run.due_us = json.at("due_us").get<std::int64_t>();
+  return run;
 }
 
 }  // namespace
@@ -90,6 +110,8 @@ DaemonState load_daemon_state(const std::filesystem::path& file) {
     const Json json = Json::parse(text);
     state.paused = json.at("paused").get<std::set<std::string>>();
     state.alerts = json.at("alerts").get<decltype(state.alerts)>();
+    // Not there in files of programs that kept nothing of it.
+    for (const Json& run : json.value("owed", Json::array())) state.owed.push_back(owed_run(run));
   } catch (const Json::exception&) {
     throw Error(ExitCode::failed, "the state of the daemon in " + file.string() + " is damaged",
                 "remove the file; jobs that were paused must then be paused again");
@@ -98,7 +120,10 @@ DaemonState load_daemon_state(const std::filesystem::path& file) {
 }
 
 void save_daemon_state(const std::filesystem::path& file, const DaemonState& state) {
-  const std::string text = Json{{"paused", state.paused}, {"alerts", state.alerts}}.dump(1) + "\n";
+  Json owed = Json::array();
+  for (const OwedRun& run : state.owed) owed.push_back(owed_json(run));
+  const Json json = {{"paused", state.paused}, {"owed", std::move(owed)}, {"alerts", state.alerts}};
+  const std::string text = json.dump(1) + "\n";
   const std::filesystem::path draft = file.string() + ".new";
   const int descriptor =
       ::open(draft.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, kOwnerOnly);

@@ -1,6 +1,6 @@
 // The files of a daemon beside its socket: a lock that says which process works on a configuration,
-// and what must outlive it: which jobs are paused, which alerts have begun. Errors are Error usage
-// (the place cannot be written) and locked.
+// and what must outlive it: which jobs are paused, which runs are owed, which alerts have begun.
+// Errors are Error usage (the place cannot be written) and locked.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +9,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 namespace tidemark::scheduler {
 
@@ -25,14 +26,27 @@ class DaemonLock {
   int descriptor_ = -1;
 };
 
+/// What a pair has yet to do, because its schedule or somebody asked for it; as Planner::Debt.
+struct OwedRun {
+  std::string job, first, second;
+  bool wanted = false;  // else only a part of its job's round that others may call for again
+  bool kicked = false;
+  bool in_round = false;
+  std::optional<std::int64_t> due_us;  // since 1970
+
+  friend bool operator==(const OwedRun&, const OwedRun&) = default;
+};
+
 struct DaemonState {
-  std::set<std::string> paused;                                       // jobs
+  std::set<std::string> paused;  // jobs
+  std::vector<OwedRun> owed;
   std::map<std::string, std::map<std::string, std::int64_t>> alerts;  // job -> kind -> since
 
   friend bool operator==(const DaemonState&, const DaemonState&) = default;
 };
 
-/// Nothing was ever paused where there is no file. Throws Error failed for one that is damaged.
+/// Nothing was ever paused nor owed where there is no file. Throws Error failed for one that is
+/// damaged.
 DaemonState load_daemon_state(const std::filesystem::path& file);
 /// Replaces the file in one step.
 void save_daemon_state(const std::filesystem::path& file, const DaemonState& state);

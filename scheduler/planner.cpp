@@ -54,6 +54,8 @@ void Planner::done(PairId id, const Done& what, Moment now) {
   const std::int64_t took_us = now.steady_us - state.began_us;
   ended(id, now);
   state.failures = 0;
+  // A time that came while the session was at work is another run's.
+  if (!state.wanted) state.due_us.reset();
   state.first = {.generation = state.first_at_begin.generation,
                  .schema = state.first_at_begin.schema,
                  .knows = what.first_knows};
@@ -107,8 +109,11 @@ void Planner::is_back(const std::string& node) {
 
 void Planner::gave_up(PairId id, Moment now) {
   ended(id, now);
-  pair_states_[id].wanted = true;
-  pair_states_[id].not_before_us = now.steady_us;
+  PairState& state = pair_states_[id];
+  state.wanted = true;
+  // Whoever asked for it has not got it.
+  state.kicked = state.kicked || state.began_kicked;
+  state.not_before_us = now.steady_us;
 }
 
 void Planner::want(PairId id) {
@@ -132,6 +137,28 @@ void Planner::kick(std::size_t job) {
     PairState& state = pair_states_[id];
     state.wanted = state.kicked = state.in_round = true;
   }
+}
+
+void Planner::take_over(PairId id, const Debt& debt) {
+  PairState& state = pair_states_[id];
+  // A job that has no schedule any more owes nothing to it.
+  if (debt.due_us && !jobs_[pairs_[id].job].timing.next && !debt.kicked) return;
+  state.failures = debt.failures;
+  state.not_before_us = debt.not_before_us;
+  state.in_round = state.in_round || debt.in_round;
+  state.wanted = state.wanted || debt.wanted;
+  state.kicked = debt.kicked;
+  state.due_us = debt.due_us;
+}
+
+Planner::Debt Planner::debt(PairId id) const {
+  const PairState& state = pair_states_[id];
+  return {.wanted = state.wanted || state.running,
+          .kicked = state.kicked || (state.running && state.began_kicked),
+          .in_round = state.in_round,
+          .due_us = state.due_us,
+          .failures = state.failures,
+          .not_before_us = state.not_before_us};
 }
 
 bool Planner::running(std::size_t job) const {
@@ -161,6 +188,7 @@ void Planner::raise_due(Moment now) {
     for (PairId id = 0; id < pairs_.size(); ++id) {
       if (pairs_[id].job != job) continue;
       pair_states_[id].wanted = pair_states_[id].in_round = true;
+      pair_states_[id].due_us = state.due_us;
     }
     reckon(job, now.day_us);
   }
@@ -243,6 +271,7 @@ Planner::Decision Planner::decide(Moment now) {
     const Pair& pair = pairs_[id];
     if (busy.contains(pair.first) || busy.contains(pair.second)) continue;
     PairState& state = pair_states_[id];
+    state.began_kicked = state.kicked;
     state.wanted = state.kicked = false;
     state.running = true;
     state.began_us = state.alive_us = now.steady_us;

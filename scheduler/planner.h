@@ -75,7 +75,19 @@ class Planner {
     std::string second;
   };
 
-  /// Nodes in `exclusive` take part in one session at a time.
+  /// What a pair has yet to do and how it fared: it outlives this planner, to be done by the next.
+  struct Debt {
+    bool wanted = false;  // also when it is at work: that may be cut short
+    bool kicked = false;
+    bool in_round = false;
+    std::optional<std::int64_t> due_us;  // the time of its schedule for which it is wanted
+    int failures = 0;
+    std::int64_t not_before_us = 0;  // steady
+
+    friend bool operator==(const Debt&, const Debt&) = default;
+  };
+
+  /// Nodes in `exclusive` take part in one session at a time. What falls due after `now` is run.
   Planner(std::vector<Job> jobs, std::set<std::string> exclusive, Limits limits, Moment now);
 
   const std::vector<Pair>& pairs() const { return pairs_; }
@@ -109,6 +121,10 @@ class Planner {
   void lease(std::size_t job, bool leased);
   /// Runs the job once as soon as there is room, whatever its schedule, windows and retries say.
   void kick(std::size_t job);
+  /// What falls due by now is wanted; decide() does it as well.
+  void raise_due(Moment now);
+  /// Takes over what a planner before this one left undone.
+  void take_over(PairId pair, const Debt& debt);
 
   // --- What to do
   struct Decision {
@@ -125,6 +141,7 @@ class Planner {
   /// When a schedule makes the job due next; nothing for continuous and manual ones.
   std::optional<std::int64_t> next_due_us(std::size_t job) const { return states_[job].due_us; }
   int failures(PairId pair) const { return pair_states_[pair].failures; }
+  Debt debt(PairId pair) const;
   /// Something is to be done, and has been for longer than a session waits for its turn.
   bool waits(PairId pair, Moment now) const;
 
@@ -139,8 +156,10 @@ class Planner {
     bool wanted = false;    // by its schedule, by a round of its job, or because it never met
     bool kicked = false;    // at once
     bool in_round = false;  // of its job's current round, and has not met twice in it
+    std::optional<std::int64_t> due_us;  // time of day: as Debt::due_us, until the run succeeded
     std::optional<std::int64_t> waits_since_us;  // steady
     bool running = false;
+    bool began_kicked = false;
     std::int64_t began_us = 0;
     std::int64_t alive_us = 0;
     int failures = 0;
@@ -158,7 +177,6 @@ class Planner {
   };
 
   void reckon(std::size_t job, std::int64_t now_day_us);
-  void raise_due(Moment now);
   bool has_news(const Pair& pair, PairState& state);
   bool side_has_news(const JobConfig& job, const std::string& node, Side& side) const;
   void ended(PairId pair, Moment now);

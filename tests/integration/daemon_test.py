@@ -156,6 +156,72 @@ def test_a_window_keeps_a_job_from_running_and_a_kick_does_not_care(lab):
         wait_for(lambda: len(rows(b)) == 1, "the row after a kick")
 
 
+def hide(lab, node):
+    """Makes the node one that cannot be reached; the answer brings it back."""
+    away = lab.directory / (node.path.name + ".hidden")
+    node.path.rename(away)
+    return lambda: away.rename(node.path)
+
+
+def kept_runs(lab):
+    return json.loads((lab.directory / "tidemark.toml.state").read_text())["owed"]
+
+
+def reloads(daemon):
+    before = daemon.log().count("configuration read anew")
+    daemon.reload()
+    wait_for(lambda: daemon.log().count("configuration read anew") > before, daemon.log)
+
+
+@test
+def test_a_run_that_is_owed_outlives_a_new_configuration_and_a_restart(lab):
+    a, b = pair(lab, schedule="manual")
+    lab.sync()
+    bring_back = hide(lab, b)
+    a.sql("INSERT INTO t VALUES (1, 'x')")
+    with Daemon(lab) as daemon:
+        lab.run("kick", "ab")
+        wait_for(lambda: daemon.job("ab")["state"] == "failing", daemon.log)
+        for _ in range(2):
+            reloads(daemon)
+            pair_status = daemon.job("ab")["pairs"][0]
+            require(pair_status["error"] and pair_status["failures"] >= 1, str(pair_status))
+        require_equal(daemon.job("ab")["state"], "failing", "the state after a reload")
+        daemon.restart_after_kill()
+        require_equal([run["job"] for run in kept_runs(lab)], ["ab"], "runs that are kept")
+        bring_back()
+        wait_for(lambda: len(rows(b)) == 1, "the row after a kill and a restart")
+        wait_for(lambda: not kept_runs(lab), "nothing is owed any more")
+        a.sql("INSERT INTO t VALUES (2, 'y')")
+        reloads(daemon)
+        daemon.terminate()
+        daemon.start()
+        time.sleep(1)
+        require_equal(len(rows(b)), 1, "rows after a run that was not owed")
+
+
+@test
+def test_a_run_that_waits_for_the_end_of_a_window_is_not_forgotten(lab):
+    hour = time.gmtime().tm_hour
+    window = {"time_zone": "UTC", "exclude_windows": ["%02d:00-%02d:00" % ((hour - 1) % 24, (hour + 2) % 24)]}
+    a, b = pair(lab, schedule="cron * * * * *", **window)
+    lab.sync()
+    with Daemon(lab) as daemon:
+        a.sql("INSERT INTO t VALUES (1, 'x')")
+        wait_for(lambda: kept_runs(lab), "the run is due", 65)
+        reloads(daemon)
+        require_equal(len(kept_runs(lab)), 1, "runs that are kept by a reload")
+        daemon.restart_after_kill()
+        require_equal(rows(b), [], "rows that came within the window")
+        # A time at which nothing is due anew while this test runs.
+        lab.jobs["ab"][0].update({"schedule": "cron 0 0 %d %d *" % (1 + time.gmtime().tm_mday % 27, time.gmtime().tm_mon)})
+        del lab.jobs["ab"][0]["exclude_windows"]
+        lab.write_config()
+        reloads(daemon)
+        wait_for(lambda: len(rows(b)) == 1, "the row after the window")
+        wait_for(lambda: not kept_runs(lab), "nothing is owed any more")
+
+
 @test
 def test_pause_outlives_the_daemon_and_works_without_one(lab):
     a, b = pair(lab)

@@ -42,6 +42,15 @@ class World {
     return timing;
   }
 
+  /// Due at every multiple of the period, and not at the start.
+  Timing& cron(const std::string& name, std::vector<std::string> nodes, std::int64_t period_us) {
+    Timing& timing = job(name, std::move(nodes));
+    timing.next = [period_us](std::int64_t after_us) {
+      return (after_us / period_us + 1) * period_us;
+    };
+    return timing;
+  }
+
   Planner& planner() {
     if (!planner_) {
       std::vector<Planner::Job> jobs;
@@ -51,6 +60,17 @@ class World {
       planner_ = std::make_unique<Planner>(std::move(jobs), exclusive, limits, now);
     }
     return *planner_;
+  }
+
+  /// Another planner takes over, as when a configuration is read anew.
+  void renew() {
+    planner().raise_due(now);
+    std::vector<Planner::Debt> debts;
+    for (Planner::PairId id = 0; id < planner().pairs().size(); ++id) {
+      debts.push_back(planner().debt(id));
+    }
+    planner_.reset();
+    for (Planner::PairId id = 0; id < debts.size(); ++id) planner().take_over(id, debts[id]);
   }
 
   JobConfig& config(std::size_t job) { return *configs_[job]; }
@@ -336,5 +356,89 @@ TEST_CASE("a continuous pair meets now and then although nobody was seen to writ
   REQUIRE(idle.wake_us);
   CHECK(*idle.wake_us > world.now.steady_us);
   world.pass(world.limits.sweep_us);
+  CHECK(world.begun() == Pairs{0});
+}
+
+TEST_CASE("a planner that takes over does what the one before it left undone, once") {
+  World world;
+  Timing& timing = world.cron("ab", {"a", "b"}, 3600 * kSecond);
+  bool excluded = false;
+  timing.excluded_until = [&](std::int64_t now_us) {
+    return excluded ? std::optional<std::int64_t>(now_us + 60 * kSecond) : std::nullopt;
+  };
+  CHECK(world.settle() == 0);
+  SUBCASE("it fell due while the one took over from the other") {
+    world.pass(3600 * kSecond);
+    world.renew();
+  }
+  SUBCASE("it waits for its next try") {
+    world.pass(3600 * kSecond);
+    CHECK(world.begun() == Pairs{0});
+    world.planner().failed(0, 1, world.now);
+    world.renew();
+    CHECK(world.planner().failures(0) == 1);
+    CHECK(world.begun() == Pairs{});
+    world.pass(kSecond);
+  }
+  SUBCASE("it waits for the end of a window") {
+    excluded = true;
+    world.pass(3600 * kSecond);
+    CHECK(world.begun() == Pairs{});
+    world.renew();
+    CHECK(world.begun() == Pairs{});
+    excluded = false;
+  }
+  SUBCASE("somebody asked for it") {
+    excluded = true;
+    world.planner().kick(0);
+    world.renew();
+  }
+  SUBCASE("it was cut short") {
+    excluded = true;
+    world.planner().kick(0);
+    CHECK(world.begun() == Pairs{0});
+    world.planner().gave_up(0, world.now);
+    world.renew();
+  }
+  SUBCASE("it was at work and did not end") {
+    world.pass(3600 * kSecond);
+    CHECK(world.begun() == Pairs{0});
+    world.renew();
+  }
+  CHECK(world.begun() == Pairs{0});
+  world.done(0);
+  CHECK(world.planner().debt(0).wanted == false);
+  world.renew();
+  CHECK(world.settle() == 0);
+}
+
+TEST_CASE("a job that has become manual does not make up for its schedule") {
+  World world;
+  world.cron("ab", {"a", "b"}, 3600 * kSecond);
+  world.settle();
+  world.pass(3600 * kSecond);
+  world.planner().raise_due(world.now);
+  const Planner::Debt debt = world.planner().debt(0);
+  CHECK(debt.wanted);
+  World manual;
+  manual.job("ab", {"a", "b"});
+  manual.planner().take_over(0, debt);
+  CHECK(manual.settle() == 0);
+}
+
+TEST_CASE("a round goes on where a planner takes over") {
+  World world;
+  world.cron("all", {"a", "b", "c"}, 3600 * kSecond);
+  world.exclusive = {"a"};
+  world.settle();
+  world.pass(3600 * kSecond);
+  CHECK(world.begun() == Pairs{0});
+  world.done(0);
+  world.pass(kSecond);
+  CHECK(world.begun() == Pairs{1});
+  world.renew();
+  CHECK(world.begun() == Pairs{1});
+  world.done(1, {.first_learned = true, .first_knows = {}, .second_knows = {}});
+  world.pass(kSecond);
   CHECK(world.begun() == Pairs{0});
 }
