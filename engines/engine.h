@@ -476,6 +476,12 @@ class Node {
   /// False while another daemon holds the lease; it ends with its connection.
   virtual bool try_lease(const std::string& /*job*/) { return true; }
   virtual void release_lease(const std::string& /*job*/) {}
+  /// Runs of the job's schedule that were done, by whichever daemon: for each peer the time up to
+  /// which they were, microseconds since 1970. Kept only where daemons share a database; outside of
+  /// a transaction, and committed at once.
+  virtual std::map<std::string, std::int64_t> done_runs(const std::string& /*job*/) { return {}; }
+  virtual void note_done_run(const std::string& /*job*/, const std::string& /*peer*/,
+                             std::int64_t /*due_us*/) {}
 
  private:
   Pulse looked_;  // by the general look()

@@ -191,6 +191,13 @@ class TranslatingNode final : public Node {
   }
   bool try_lease(const std::string& job) override { return inner_.try_lease(job); }
   void release_lease(const std::string& job) override { inner_.release_lease(job); }
+  std::map<std::string, std::int64_t> done_runs(const std::string& job) override {
+    return inner_.done_runs(job);
+  }
+  void note_done_run(const std::string& job, const std::string& peer,
+                     std::int64_t due_us) override {
+    inner_.note_done_run(job, peer, due_us);
+  }
 
  private:
   /// A table as the inner node knows it and as it is shown, columns in one order.

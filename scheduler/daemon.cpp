@@ -46,6 +46,7 @@
 namespace tidemark::scheduler {
 namespace {
 
+using DoneRuns = std::map<std::string, std::int64_t>;
 using Event = std::variant<WatchEvent, SessionEnded, HeartbeatsSent>;
 
 /// Alerts, silent sessions and unused connections are looked after this often.
@@ -325,7 +326,10 @@ class Daemon {
 
   void begin(Planner::PairId id) {
     const Planner::Pair& pair = works_->planner.pairs()[id];
-    works_->workers.begin(id, works_->config.jobs[pair.job], pair.first, pair.second);
+    // Runs of jobs that begin with every daemon anyway are not told to the others.
+    const bool told = !works_->planner.jobs()[pair.job].timing.at_start;
+    works_->workers.begin(id, works_->config.jobs[pair.job], pair.first, pair.second,
+                          told ? works_->planner.debt(id).due_us : std::nullopt);
   }
 
   void take_events() {
@@ -603,13 +607,23 @@ class Daemon {
         log_->info("job {} is run by {}", config.name,
                    held ? "this daemon" : "another daemon, or by none for now");
         if (!held) cut_job(job);
-        planner.lease(job, held);
+        const auto done = leases.done.find(config.name);
+        planner.lease(job, held, done == leases.done.end() ? DoneRuns{} : done->second);
+        forget_errors(job);
       } else if (held && surplus > 0 && !planner.running(job)) {
         --surplus;
         planner.lease(job, false);
         works_->watcher.give_back(leases.node, config.name);
         log_->info("job {} is left to another daemon", config.name);
       }
+    }
+  }
+
+  /// What another daemon made up for is no failure any more.
+  void forget_errors(std::size_t job) {
+    for (Planner::PairId id = 0; id < works_->planner.pairs().size(); ++id) {
+      if (works_->planner.pairs()[id].job != job || works_->planner.failures(id) > 0) continue;
+      works_->records[id].forget_error();
     }
   }
 

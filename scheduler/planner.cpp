@@ -120,13 +120,24 @@ void Planner::want(PairId id) {
   if (!pair_states_[id].running) pair_states_[id].wanted = true;
 }
 
-void Planner::lease(std::size_t job, bool leased) {
+void Planner::lease(std::size_t job, bool leased, const std::map<std::string, std::int64_t>& done) {
   JobState& state = states_[job];
-  if (leased && !state.leased) {
-    // Whoever had it before may have left anything undone.
-    for (PairId id = 0; id < pairs_.size(); ++id) {
-      if (pairs_[id].job == job && jobs_[job].timing.continuous) pair_states_[id].wanted = true;
+  for (PairId id = 0; id < pairs_.size() && leased && !state.leased; ++id) {
+    if (pairs_[id].job != job) continue;
+    PairState& pair = pair_states_[id];
+    if (jobs_[job].timing.continuous) {
+      pair.wanted = true;  // whoever had it before may have left anything undone
+      continue;
     }
+    // Every daemon of the job sees the same times pass, whether it has the lease or not.
+    const auto found = done.find(pairs_[id].second);
+    if (!pair.due_us || found == done.end() || found->second < *pair.due_us) continue;
+    pair.due_us.reset();
+    if (pair.kicked || pair.running) continue;
+    pair.wanted = false;
+    pair.waits_since_us.reset();
+    pair.failures = 0;
+    pair.not_before_us = 0;
   }
   state.leased = leased;
 }

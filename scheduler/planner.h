@@ -118,7 +118,9 @@ class Planner {
   /// Paused jobs, held jobs (somebody works on one by hand) and jobs without a lease begin nothing.
   void pause(std::size_t job, bool paused) { states_[job].paused = paused; }
   void hold(std::size_t job, bool held) { states_[job].held = held; }
-  void lease(std::size_t job, bool leased);
+  /// `done`: when the job is had anew, for each second node the time of the schedule up to which
+  /// its runs were done by whoever had the lease; those are not done again.
+  void lease(std::size_t job, bool leased, const std::map<std::string, std::int64_t>& done = {});
   /// Runs the job once as soon as there is room, whatever its schedule, windows and retries say.
   void kick(std::size_t job);
   /// What falls due by now is wanted; decide() does it as well.

@@ -42,12 +42,13 @@ SessionWorkers::~SessionWorkers() {
 }
 
 void SessionWorkers::begin(Planner::PairId pair, const JobConfig& job, const std::string& first,
-                           const std::string& second) {
+                           const std::string& second, std::optional<std::int64_t> due_us) {
   auto task = std::make_shared<Task>();
   task->pair = pair;
   task->job = &job;
   task->first = first;
   task->second = second;
+  task->due_us = due_us;
   start(std::move(task));
 }
 
@@ -175,6 +176,7 @@ SessionReport SessionWorkers::meet(Task& task, bool fresh, std::int64_t& waiting
                                  .log = log_};
     report =
         run_session(*task.job, *first.node, *second.node, config_.tombstone_retention, options);
+    if (task.due_us) first.node->note_done_run(task.job->name, task.second, *task.due_us);
     waiting = first.node->count_quarantined() + second.node->count_quarantined();
   }
   pool_.give_back(task.first, std::move(first));

@@ -53,8 +53,10 @@ class SessionWorkers {
   SessionWorkers(const SessionWorkers&) = delete;
   SessionWorkers& operator=(const SessionWorkers&) = delete;
 
+  /// `due_us`: the time of the schedule that the session is for, which is noted in the first node
+  /// when it succeeded, so that another daemon does not do it again.
   void begin(Planner::PairId pair, const JobConfig& job, const std::string& first,
-             const std::string& second);
+             const std::string& second, std::optional<std::int64_t> due_us);
   /// Writes heartbeats of one node, in a transaction of their own as an application would.
   void send(const std::string& node, std::vector<Heartbeats::Beat> beats);
   /// At the next safe point; SessionEnded has an Error interrupted then.
@@ -78,6 +80,7 @@ class SessionWorkers {
     Planner::PairId pair = 0;
     const JobConfig* job = nullptr;
     std::string first, second;
+    std::optional<std::int64_t> due_us;
     std::vector<Heartbeats::Beat> beats;  // to send by the first node; then it is no session
     std::atomic<bool> stops{false};
     std::atomic<Clock::rep> seen{0};

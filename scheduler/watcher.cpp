@@ -377,13 +377,17 @@ class Watcher::Server {
     const auto count = static_cast<std::int64_t>(jobs_.size());
     const auto share = static_cast<std::size_t>((count + std::max<std::int64_t>(daemons, 1) - 1) /
                                                 std::max<std::int64_t>(daemons, 1));
+    std::map<std::string, std::map<std::string, std::int64_t>> done;
     for (const std::string& job : jobs_) {
       if (held_.size() >= share) break;
-      if (held_.contains(job)) continue;
-      if (asked([&] { return node_->try_lease(job); })) held_.insert(job);
+      if (held_.contains(job) || !asked([&] { return node_->try_lease(job); })) continue;
+      held_.insert(job);
+      // With the lease: whoever had it notes nothing any more.
+      done[job] = asked([&] { return node_->done_runs(job); });
     }
     tell_(LeasesHeld{.node = name_,
                      .jobs = held_,
+                     .done = std::move(done),
                      .surplus = held_.size() > share ? held_.size() - share : 0,
                      .daemons = daemons});
   }

@@ -33,6 +33,9 @@ struct NodeFailed {
 struct LeasesHeld {
   std::string node;
   std::set<std::string> jobs;
+  /// Of those that are had anew: job -> second node -> the time of the schedule up to which its
+  /// runs were done by whoever had the lease.
+  std::map<std::string, std::map<std::string, std::int64_t>> done;
   std::size_t surplus = 0;  // so many more than its share; another daemon waits for them
   std::int64_t daemons = 1;
 };

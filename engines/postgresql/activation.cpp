@@ -12,12 +12,14 @@ namespace tidemark::postgresql {
 namespace {
 
 /// Control tables that exist once in a database, by the names of their files.
-constexpr const char* kNodeTables[] = {
-    "tidemark_node",           "tidemark_origin",     "tidemark_table",
-    "tidemark_knowledge",      "tidemark_forgotten",  "tidemark_baseline_seen",
-    "tidemark_peer_knowledge", "tidemark_session",    "tidemark_session_table",
-    "tidemark_conflict",       "tidemark_quarantine", "tidemark_recent_since",
-    "tidemark_peer",           "tidemark_key_range",  "tidemark_heartbeat"};
+constexpr const char* kNodeTables[] = {"tidemark_node",           "tidemark_origin",
+                                       "tidemark_table",          "tidemark_knowledge",
+                                       "tidemark_forgotten",      "tidemark_baseline_seen",
+                                       "tidemark_peer_knowledge", "tidemark_session",
+                                       "tidemark_session_table",  "tidemark_conflict",
+                                       "tidemark_quarantine",     "tidemark_recent_since",
+                                       "tidemark_peer",           "tidemark_key_range",
+                                       "tidemark_heartbeat",      "tidemark_run"};
 
 std::string function_name(std::int64_t id) { return "tidemark.capture_" + std::to_string(id); }
 

@@ -127,6 +127,8 @@ class PostgresqlNode final : public Node {
   std::int64_t join_daemons(const std::string& group) override;
   bool try_lease(const std::string& job) override;
   void release_lease(const std::string& job) override;
+  std::map<std::string, std::int64_t> done_runs(const std::string& job) override;
+  void note_done_run(const std::string& job, const std::string& peer, std::int64_t due_us) override;
 
  private:
   friend class KnownApplier;
@@ -160,6 +162,7 @@ class PostgresqlNode final : public Node {
   // Key ranges.
   std::map<std::int64_t, KeyRange> own_key_ranges();
   void release_key_counter(std::int64_t table_id);
+  bool keeps_runs();
 
   /// A sequence (quoted) and a column that it fills, of a table that got rows in this transaction.
   struct Filled {

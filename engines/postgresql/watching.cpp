@@ -93,4 +93,28 @@ void PostgresqlNode::release_lease(const std::string& job) {
       {lease_name(job)});
 }
 
+// Not where it is not activated, or was by a program that knew of no runs.
+bool PostgresqlNode::keeps_runs() {
+  return connection_.run_prepared("SELECT pg_catalog.to_regclass('tidemark.run') IS NOT NULL", {})
+      .boolean(0, 0);
+}
+
+std::map<std::string, std::int64_t> PostgresqlNode::done_runs(const std::string& job) {
+  if (!keeps_runs()) return {};
+  const Rows rows =
+      connection_.run_prepared("SELECT peer, due_us FROM tidemark.run WHERE job = $1", {job});
+  std::map<std::string, std::int64_t> runs;
+  for (int i = 0; i < rows.size(); ++i) runs[rows.text(i, 0)] = rows.integer(i, 1);
+  return runs;
+}
+
+void PostgresqlNode::note_done_run(const std::string& job, const std::string& peer,
+                                   std::int64_t due_us) {
+  if (!keeps_runs()) return;
+  connection_.run_prepared(
+      "INSERT INTO tidemark.run VALUES ($1, $2, $3) ON CONFLICT (job, peer) DO UPDATE SET due_us = "
+      "excluded.due_us",
+      {job, peer, std::to_string(due_us)});
+}
+
 }  // namespace tidemark::postgresql

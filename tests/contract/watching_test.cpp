@@ -84,6 +84,20 @@ TEST_CASE("a lease is one connection's at a time and goes with it") {
   CHECK(taken);
 }
 
+TEST_CASE("daemons that share a database tell each other which runs were done") {
+  Contract contract(Postgresql::make());
+  contract.database->create_table(item_table());
+  contract.activate(item_table());
+  const std::unique_ptr<Node> other = contract.database->open("other");
+  CHECK(other->done_runs("job").empty());
+  contract.node->note_done_run("job", "peer", 100);
+  contract.node->note_done_run("job", "another peer", 100);
+  contract.node->note_done_run("another job", "peer", 300);
+  contract.node->note_done_run("job", "peer", 200);
+  CHECK(other->done_runs("job") ==
+        std::map<std::string, std::int64_t>{{"peer", 200}, {"another peer", 100}});
+}
+
 TEST_CASE("a node that is interrupted fails") {
   Contract contract(Postgresql::make());
   contract.node->interrupt();

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The daemon on PostgreSQL: continuous jobs of both products, servers that restart and that hang, and daemons that share
 the jobs of one hub."""
+import json
 import os
 import pathlib
 import signal
@@ -239,6 +240,45 @@ def test_two_daemons_share_the_jobs_of_a_hub_and_one_takes_over_from_the_other(l
     for job, times in by_job.items():
         for (_, end), (start, _) in zip(times, times[1:]):
             require(end <= start, "job %s ran twice at a time: %s" % (job, times))
+
+
+@test
+def test_a_takeover_does_the_runs_that_the_other_daemon_left_and_no_others(lab):
+    hubs = [PgNode(lab, "h%d" % i, T, role="tm_session", owner="tm_owner") for i in (1, 2)]
+    branches = [lab.node("b%d" % i, T, wal=True) for i in (1, 2)]
+    never = "cron 0 0 1 %d *" % ((time.gmtime().tm_mon + 5) % 12 + 1)
+    for name, hub, branch in zip(("done", "left"), hubs, branches):
+        lab.job(name, [hub, branch], schedule=never)
+    lab.activate()
+    lab.sync()
+    lab.write_config()
+    other = lab.directory / "other.toml"
+    other.write_text(lab.config.read_text())
+    due = 1_000_000 * (int(time.time()) - 3600)
+
+    def owe(config, *runs):
+        """Both daemons saw the same time pass; what each has yet to do is in its state."""
+        owed = [{"job": job, "first": hub.name, "second": branch.name, "wanted": True, "kicked": False, "in_round": True,
+                 "due_us": due} for job, hub, branch in runs]
+        config.with_name(config.name + ".state").write_text(json.dumps({"paused": [], "alerts": {}, "owed": owed}))
+
+    done, left = ("done", hubs[0], branches[0]), ("left", hubs[1], branches[1])
+    owe(lab.config, done)
+    owe(other, done, left)
+    with Daemon(lab) as first:
+        wait_for(lambda: [tuple(map(str, row)) for row in hubs[0].rows("SELECT job, peer, due_us FROM tidemark.run")]
+                 == [("done", "b1", str(due))], first.log)
+        with Daemon(lab, other) as second:
+            wait_for(lambda: all(job["state"] == "elsewhere" for job in second.status()["jobs"]), second.log)
+            for branch in branches:
+                branch.sql("INSERT INTO t VALUES (1, 'x')")
+            first.kill()
+            arrives(hubs[1], 1)
+            wait_for(lambda: second.job("done")["state"] == "waiting", second.log)
+            time.sleep(1)
+            require_equal(rows(hubs[0]), [], "rows of a run that was done before")
+            state = other.with_name("other.toml.state")
+            wait_for(lambda: json.loads(state.read_text())["owed"] == [], state.read_text)
 
 
 if __name__ == "__main__":

@@ -327,6 +327,49 @@ TEST_CASE(
   CHECK(world.begun() == Pairs{0});
 }
 
+TEST_CASE("a run that another daemon did is not done at a takeover, and one that it left is") {
+  World holder, other;
+  for (World* world : {&holder, &other}) {
+    world->cron("all", {"hub", "b", "c"}, 3600 * kSecond);
+    world->settle();
+    world->planner().lease(0, world == &holder);
+    world->pass(3600 * kSecond);
+  }
+  std::map<std::string, std::int64_t> done;  // as kept in the hub
+  CHECK(other.begun() == Pairs{});
+  CHECK(holder.begun() == Pairs{0, 1});
+  done["b"] = *holder.planner().debt(0).due_us;
+  holder.done(0);
+  holder.planner().failed(1, 1, holder.now);
+  other.pass(1800 * kSecond);
+  SUBCASE("the holder died") {
+    other.planner().lease(0, true, done);
+    CHECK(other.begun() == Pairs{1});
+    other.done(1);
+    CHECK(other.settle() == 0);
+  }
+  SUBCASE("the holder comes back to what the other made up for") {
+    holder.planner().lease(0, false);
+    done["c"] = *other.planner().debt(1).due_us;
+    holder.pass(1800 * kSecond - 1);
+    holder.planner().lease(0, true, done);
+    CHECK(holder.settle() == 0);
+    CHECK(holder.planner().failures(1) == 0);
+  }
+  SUBCASE("nobody did what is due since") {
+    other.pass(1800 * kSecond);
+    other.begun();
+    other.planner().lease(0, true, done);
+    CHECK(other.begun() == Pairs{0, 1});
+  }
+  SUBCASE("somebody asked for it") {
+    done["c"] = done["b"];
+    other.planner().kick(0);
+    other.planner().lease(0, true, done);
+    CHECK(other.begun() == Pairs{0, 1});
+  }
+}
+
 TEST_CASE("what a later pair brought to the first node reaches those that met before") {
   World world;
   world.job("all", {"hub", "a", "b", "c"}).next = [](std::int64_t after_us) {
