@@ -157,7 +157,8 @@ CommandSpec pause_command() {
       .summary = "let the daemon begin no sessions of jobs",
       .description =
           "Ends when no session of the jobs is at work any more. Jobs stay paused when the daemon "
-          "is started anew. Sessions by hand (sync, kick) work as ever. Without JOB, all jobs.",
+          "is started anew. Sessions by hand (sync, kick) work as ever. A job that another daemon "
+          "runs is paused on that one's machine. Without JOB, all jobs.",
       .words = words(WordKind::job, "JOB", 0, WordsSpec::kMany),
       .options = {},
       .examples = {{"tidemark pause branch1", "before work on that node"}},

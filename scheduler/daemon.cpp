@@ -610,7 +610,8 @@ class Daemon {
         const auto done = leases.done.find(config.name);
         planner.lease(job, held, done == leases.done.end() ? DoneRuns{} : done->second);
         forget_errors(job);
-      } else if (held && surplus > 0 && !planner.running(job)) {
+      } else if (held && surplus > 0 && !planner.running(job) && !planner.paused(job)) {
+        // One that is paused stays here: the other daemon would run it.
         --surplus;
         planner.lease(job, false);
         works_->watcher.give_back(leases.node, config.name);
@@ -879,13 +880,27 @@ class Daemon {
     std::set<std::size_t> jobs;
     for (const std::string& name : names) jobs.insert(works_->job(name));
     if (what == "kick") {
-      for (const std::size_t job : jobs) refuse_elsewhere(job);
+      for (const std::size_t job : jobs) {
+        refuse_unreachable(job);
+        refuse_elsewhere(job, "kick it on the machine of that daemon, or run 'tidemark sync " +
+                                  works_->config.jobs[job].name + "' here");
+      }
       for (const std::size_t job : jobs) works_->planner.kick(job);
       note_owed();
       return done;
     }
     if (what == "pause" || what == "resume") {
       const bool pauses = what == "pause";
+      // What is paused here can be resumed here, wherever it runs.
+      const bool resumes = !pauses && std::any_of(names.begin(), names.end(), [this](auto& name) {
+        return state_.paused.contains(name);
+      });
+      for (const std::size_t job : jobs) {
+        if (resumes) break;
+        refuse_elsewhere(job, what +
+                                  " it on the machine of that daemon: 'tidemark status' there "
+                                  "shows its state");
+      }
       DaemonState next = state_;
       for (const std::string& name : names) {
         if (pauses) {
@@ -914,19 +929,29 @@ class Daemon {
                 "use the tidemark program of the same version");
   }
 
-  /// A job whose lease this daemon does not have cannot be begun by it.
-  void refuse_elsewhere(std::size_t job) const {
+  /// Without its hub a job cannot be begun, and nobody knows whose it is.
+  void refuse_unreachable(std::size_t job) const {
     const JobConfig& config = works_->config.jobs[job];
+    const std::string& hub = config.nodes.front();
     // A daemon that has just begun may yet get the lease.
-    if (works_->planner.leased(job) || !works_->told_leases.contains(config.nodes.front())) return;
-    if (works_->unwatched.contains(config.nodes.front())) {
-      throw Error(ExitCode::unreachable,
-                  "job " + config.name + ": node " + config.nodes.front() + " cannot be reached",
-                  "the job runs when the node is back");
+    if (works_->planner.leased(job) || !works_->told_leases.contains(hub) ||
+        !works_->unwatched.contains(hub)) {
+      return;
     }
-    throw Error(
-        ExitCode::locked, "job " + config.name + " is run by another daemon",
-        "kick it on the machine of that daemon, or run 'tidemark sync " + config.name + "' here");
+    throw Error(ExitCode::unreachable,
+                "job " + config.name + ": node " + hub + " cannot be reached",
+                "the job runs when the node is back");
+  }
+
+  /// What is asked of a job whose lease another daemon has would have no effect here.
+  void refuse_elsewhere(std::size_t job, const std::string& hint) const {
+    const JobConfig& config = works_->config.jobs[job];
+    const std::string& hub = config.nodes.front();
+    if (works_->planner.leased(job) || !works_->told_leases.contains(hub) ||
+        works_->unwatched.contains(hub)) {
+      return;
+    }
+    throw Error(ExitCode::locked, "job " + config.name + " is run by another daemon", hint);
   }
 
   /// Answers those who wait until jobs are not at work.

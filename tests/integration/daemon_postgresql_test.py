@@ -161,6 +161,39 @@ def test_a_sync_by_hand_takes_its_turn_with_a_daemon_of_another_machine(lab):
         with Daemon(lab) as second:
             wait_for(lambda: second.job("ab")["state"] == "elsewhere", second.log)
             lab.run("kick", "ab", code=6).require_told("another daemon", "sync ab")
+            for command in ("pause", "resume"):
+                lab.run(command, "ab", code=6).require_told("another daemon", command + " it on the machine of that daemon")
+            require_equal(second.job("ab")["state"], "elsewhere", "the state of a job whose pause was refused")
+            b.sql("INSERT INTO t VALUES (9000, 'x')")
+            arrives(a, 8001)
+
+
+@test
+def test_a_paused_job_stays_with_its_daemon_and_is_resumed_where_it_was_paused(lab):
+    a, b = PgNode(lab, "a", T), PgNode(lab, "b", T)
+    for name in ("one", "two"):
+        lab.job(name, [a, b], schedule="continuous")
+    lab.activate()
+    lab.write_config()
+    other = lab.directory / "other.toml"
+    other.write_text(lab.config.read_text())
+
+    def states(daemon):
+        return [job["state"] for job in daemon.status()["jobs"]]
+
+    with Daemon(lab) as first:
+        wait_for(lambda: "elsewhere" not in states(first), first.log)
+        lab.run("pause")
+        with Daemon(lab, other) as second:
+            time.sleep(5)        # two rounds in which what a daemon has too much of is given back
+            require_equal(states(first), ["paused"] * 2, "jobs of the daemon that paused them")
+            require_equal(states(second), ["elsewhere"] * 2, "jobs of the other daemon")
+            first.kill()
+            wait_for(lambda: "elsewhere" not in states(second), second.log)
+            first.start()
+            require_equal(states(first), ["paused"] * 2, "jobs that were paused here and are run elsewhere")
+            lab.run("resume")    # paused here, and run by the other
+            wait_for(lambda: "paused" not in states(first), first.log)
 
 
 @test
