@@ -131,11 +131,7 @@ struct PairRecord {
 };
 
 /// A pair by the names of the configuration, which outlive its reading.
-struct PairNames {
-  std::string job, first, second;
-
-  auto operator<=>(const PairNames&) const = default;
-};
+using PairNames = DaemonMetrics::PairKey;
 
 /// What a pair leaves to the next reading of the configuration.
 struct PairRest {
@@ -481,6 +477,10 @@ class Daemon {
     for (const JobConfig& job : works_->config.jobs) names.push_back(job.name);
     alerts_.keep_only(names);
     take_over(left, now_is().day_us);
+    std::set<PairNames> pairs;
+    for (Planner::PairId id = 0; id < works_->records.size(); ++id) pairs.insert(works_->names(id));
+    metrics_.keep_only(pairs);
+    set_gauges();
     for (const std::string& name : state_.paused) {
       const auto found = std::find(names.begin(), names.end(), name);
       if (found == names.end()) continue;

@@ -58,6 +58,11 @@ void DaemonMetrics::alert(const std::string& kind) {
   ++alerts_[kind];
 }
 
+void DaemonMetrics::keep_only(const std::set<PairKey>& pairs) {
+  const std::lock_guard guard(mutex_);
+  std::erase_if(pairs_, [&](const auto& entry) { return !pairs.contains(entry.first); });
+}
+
 std::string DaemonMetrics::text() const {
   const std::lock_guard guard(mutex_);
   std::vector<MetricFamily> families;

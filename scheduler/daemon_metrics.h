@@ -5,6 +5,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,11 @@ namespace tidemark::scheduler {
 
 class DaemonMetrics {
  public:
+  struct PairKey {
+    std::string job, first, second;
+    auto operator<=>(const PairKey&) const = default;
+  };
+
   void session_done(const SessionReport& report, std::int64_t took_us, std::int64_t waiting,
                     std::int64_t now_us);
   void session_failed(const std::string& job, const std::string& first, const std::string& second,
@@ -28,16 +34,15 @@ class DaemonMetrics {
   void set_jobs(std::map<std::string, JobGauges> jobs);
   void set_nodes(std::map<std::string, bool> watched);  // node -> can be watched
   void alert(const std::string& kind);
+  /// Forgets all other pairs: those of jobs that are no more. What was counted of one that comes
+  /// back begins anew, as after a start.
+  void keep_only(const std::set<PairKey>& pairs);
 
   std::string text() const;
 
  private:
   inline static const std::vector<double> kBounds = {0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
                                                      1,     2.5,  5,     10,   30,  60,   300};
-  struct PairKey {
-    std::string job, first, second;
-    auto operator<=>(const PairKey&) const = default;
-  };
   struct PairCounts {
     std::map<std::string, std::int64_t> sessions;  // by result
     Histogram seconds{kBounds};

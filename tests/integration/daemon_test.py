@@ -415,6 +415,34 @@ def test_metrics_say_what_happened(lab):
 
 
 @test
+def test_metrics_of_a_job_that_is_no_more_go_with_it(lab):
+    port = free_port()
+    lab.settings["daemon"] = {"metrics": "127.0.0.1:%d" % port}
+    a, b = pair(lab)
+    c = lab.node("c", T, wal=True)
+    lab.job("all", [a, b, c], schedule="continuous")
+    lab.activate()
+
+    def metrics():
+        with urllib.request.urlopen("http://127.0.0.1:%d/metrics" % port, timeout=10) as answer:
+            return answer.read().decode()
+
+    with Daemon(lab) as daemon:
+        a.sql("INSERT INTO t VALUES (1, 'x')")
+        wait_for(lambda: all('job="%s"' % name in metrics() for name in ("ab", "all")) and 'second="c"' in metrics(), metrics)
+        del lab.jobs["ab"]
+        lab.jobs["all"][0]["nodes"] = ["a", "b"]
+        lab.write_config()
+        before = metrics()
+        reloads(daemon)
+        after = metrics()
+        require('job="ab"' not in after and 'second="c"' not in after and 'target="c"' not in after, after)
+        name = 'tidemark_sessions_total{job="all",first="a",second="b",result="success"} '
+        count = [float(text.split(name)[1].split()[0]) for text in (before, after)]
+        require(count[1] >= count[0] >= 1, "what is counted of a job that stays begins anew: %s" % count)
+
+
+@test
 def test_lag_is_measured_and_shown(lab):
     a, b = pair(lab)
     with Daemon(lab) as daemon:
