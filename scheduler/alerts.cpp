@@ -23,15 +23,35 @@ std::string minutes(std::int64_t us) {
 
 }  // namespace
 
+std::int64_t Silence::length_us(std::int64_t now_us) const {
+  return before_us + (since_us ? std::max<std::int64_t>(now_us - *since_us, 0) : 0);
+}
+
+void Silence::count(std::int64_t now_us) {
+  if (!since_us) since_us = now_us;
+}
+
+void Silence::stop(std::int64_t now_us) {
+  before_us = length_us(now_us);
+  since_us.reset();
+}
+
 void AlertBook::conflicts(const std::string& job, std::int64_t count, std::int64_t now_us) {
-  if (count > 0) conflicts_[job].emplace_back(now_us, count);
+  if (count == 0) return;
+  auto& counts = conflicts_[job];
+  // The first of a minute says when, so that none leaves the window late.
+  const bool begins = counts.empty() || now_us - counts.rbegin()->first >= kConflictStepUs;
+  counts[begins ? now_us : counts.rbegin()->first] += count;
 }
 
 std::int64_t AlertBook::recent_conflicts(const std::string& job, std::int64_t now_us) {
-  auto& list = conflicts_[job];
-  while (!list.empty() && now_us - list.front().first > kConflictWindowUs) list.pop_front();
+  const auto found = conflicts_.find(job);
+  if (found == conflicts_.end()) return 0;
+  auto& counts = found->second;
+  counts.erase(counts.begin(), counts.lower_bound(now_us - kConflictWindowUs));
   std::int64_t sum = 0;
-  for (const auto& entry : list) sum += entry.second;
+  for (const auto& entry : counts) sum += entry.second;
+  if (counts.empty()) conflicts_.erase(found);
   return sum;
 }
 
@@ -53,10 +73,9 @@ std::vector<AlertEvent> AlertBook::judge(const std::string& job, const AlertConf
     }
     if (open.empty()) open_.erase(job);
   };
-  const std::int64_t silent_us = now_us - health.last_success_us;
-  const bool silent = alert.no_success_for && silent_us >= alert.no_success_for->count();
+  const bool silent = alert.no_success_for && health.silent_us >= alert.no_success_for->count();
   consider("no_success", silent,
-           silent ? "job " + job + ": no success for " + minutes(silent_us) +
+           silent ? "job " + job + ": no success for " + minutes(health.silent_us) +
                         (health.last_error.empty() ? "" : ": " + health.last_error)
                   : "job " + job + ": sessions succeed again");
   const std::int64_t conflicts = recent_conflicts(job, now_us);
@@ -64,13 +83,20 @@ std::vector<AlertEvent> AlertBook::judge(const std::string& job, const AlertConf
   consider("conflicts", many,
            "job " + job + ": " + std::to_string(conflicts) + " conflicts within an hour");
   const bool waiting = alert.quarantine && health.waiting_rows >= *alert.quarantine;
-  consider("quarantine", waiting,
-           "job " + job + ": " + std::to_string(health.waiting_rows) + " rows wait in quarantine");
+  // What is known is enough for a beginning, but not for an end.
+  if (waiting || health.waiting_is_known) {
+    consider(
+        "quarantine", waiting,
+        "job " + job + ": " + std::to_string(health.waiting_rows) + " rows wait in quarantine");
+  }
   return events;
 }
 
 void AlertBook::keep_only(const std::vector<std::string>& jobs) {
   std::erase_if(open_, [&](const auto& entry) {
+    return std::find(jobs.begin(), jobs.end(), entry.first) == jobs.end();
+  });
+  std::erase_if(conflicts_, [&](const auto& entry) {
     return std::find(jobs.begin(), jobs.end(), entry.first) == jobs.end();
   });
 }

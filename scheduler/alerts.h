@@ -19,12 +19,26 @@
 
 namespace tidemark::scheduler {
 
-/// How a job stands as far as alerts go. Times are microseconds since 1970.
+/// For how long a pair has been without success, in microseconds. Time in which it had nothing to
+/// do or was not to run is left out. It outlives the process.
+struct Silence {
+  std::int64_t before_us = 0;            // counted before
+  std::optional<std::int64_t> since_us;  // time of day since when it counts; nothing: it does not
+
+  std::int64_t length_us(std::int64_t now_us) const;
+  void count(std::int64_t now_us);
+  void stop(std::int64_t now_us);
+
+  friend bool operator==(const Silence&, const Silence&) = default;
+};
+
+/// How a job stands as far as alerts go.
 struct JobHealth {
-  std::int64_t last_success_us = 0;  // when all of its pairs were last known to be well
-  std::int64_t waiting_rows = 0;     // in quarantine
-  std::string last_error;            // empty while none of its pairs fails
-  bool watched = true;               // false while it is paused or another daemon's
+  std::int64_t silent_us = 0;     // the longest Silence of its pairs
+  std::int64_t waiting_rows = 0;  // in quarantine, as far as it is known
+  bool waiting_is_known = true;   // false until each of its pairs has had a session
+  std::string last_error;         // empty while none of its pairs fails
+  bool watched = true;            // false while it is paused or another daemon's
 };
 
 struct AlertEvent {
@@ -41,10 +55,15 @@ class AlertBook {
   static constexpr std::int64_t kConflictWindowUs = 3'600'000'000;
   /// An incident that is back sooner than this after it began is not reported before.
   static constexpr std::int64_t kQuietUs = 300'000'000;
+  /// Conflicts are added up by the minute.
+  static constexpr std::int64_t kConflictStepUs = 60'000'000;
   using Open = std::map<std::string, std::map<std::string, std::int64_t>>;  // job -> kind -> since
+  /// Job -> when (time of day), and how many.
+  using Conflicts = std::map<std::string, std::map<std::int64_t, std::int64_t>>;
 
-  /// `open` are incidents that were reported by an earlier daemon.
-  explicit AlertBook(Open open = {}) : open_(std::move(open)) {}
+  /// Both as an earlier daemon left them.
+  explicit AlertBook(Open open = {}, Conflicts conflicts = {})
+      : open_(std::move(open)), conflicts_(std::move(conflicts)) {}
 
   void conflicts(const std::string& job, std::int64_t count, std::int64_t now_us);
   std::vector<AlertEvent> judge(const std::string& job, const AlertConfig& alert,
@@ -52,13 +71,14 @@ class AlertBook {
   /// Jobs that are no more have no incidents.
   void keep_only(const std::vector<std::string>& jobs);
   const Open& open() const { return open_; }
+  const Conflicts& conflicts() const { return conflicts_; }
 
  private:
   std::int64_t recent_conflicts(const std::string& job, std::int64_t now_us);
 
   Open open_;
   std::map<std::pair<std::string, std::string>, std::int64_t> began_us_;  // of the last incident
-  std::map<std::string, std::deque<std::pair<std::int64_t, std::int64_t>>> conflicts_;
+  Conflicts conflicts_;
 };
 
 /// Runs commands of the shell, each with a text on stdin, a few at a time; one that hangs is

@@ -123,7 +123,11 @@ struct PairRecord {
   std::int64_t next_try_us = 0;
   std::string told;  // problems and warnings that are in the log already
   std::int64_t waiting = 0;
+  bool has_met = false;  // in this process, and so the rows that wait are known
+  Silence silence;
 
+  /// Nothing that a session succeeded in was heard of since a failure or the start.
+  bool is_doubtful() const { return !has_met || !last_error.empty(); }
   void forget_error() {
     last_error.clear();
     last_hint.clear();
@@ -243,7 +247,7 @@ class Daemon {
     lock_ = std::make_unique<DaemonLock>(settings_.state, began_.day_us);
     state_ = load_daemon_state(settings_.state);
     save_daemon_state(settings_.state, state_);  // where nothing can be kept nothing begins
-    alerts_ = AlertBook(state_.alerts);
+    alerts_ = AlertBook(state_.alerts, state_.conflicts);
     lags_ = load_lags(lag_file_of(settings_.state));
     saved_lags_us_ = began_.steady_us;
     if (!settings_.metrics_address.empty()) {
@@ -263,6 +267,10 @@ class Daemon {
                                                      .in_round = run.in_round,
                                                      .due_us = run.due_us};
     }
+    for (const SilentPair& pair : state_.silent) {
+      left[{pair.job, pair.first, pair.second}].record.silence = {.before_us = pair.before_us,
+                                                                  .since_us = pair.since_us};
+    }
     set_up(std::move(config), began_, left);
   }
 
@@ -275,6 +283,10 @@ class Daemon {
     while (!ended()) turn(signals);
     take_events();  // how the last sessions ended decides what is owed
     note_owed();
+    // While nobody wants a daemon its silence is none; one that is killed again and again is.
+    const Moment now = now_is();
+    for (PairRecord& record : works_->records) record.silence.stop(now.day_us);
+    note_silence(now);
     log_->info("daemon of {} ended", options_.config_file.string());
     log_->flush();
     save_state();
@@ -429,19 +441,13 @@ class Daemon {
     return left;
   }
 
-  void take_over(const std::map<PairNames, PairRest>& left, std::int64_t now_us) {
+  void take_over(const std::map<PairNames, PairRest>& left) {
     for (Planner::PairId id = 0; id < works_->records.size(); ++id) {
-      PairRecord& record = works_->records[id];
       const auto found = left.find(works_->names(id));
-      if (found != left.end()) {
-        works_->planner.take_over(id, found->second.debt);
-        record = found->second.record;
-        if (works_->planner.failures(id) == 0) record.forget_error();
-      }
-      if (record.last_success_us == 0) {
-        const JobConfig& job = works_->config.jobs[works_->planner.pairs()[id].job];
-        record.last_success_us = last_success_before(job, now_us);
-      }
+      if (found == left.end()) continue;
+      works_->planner.take_over(id, found->second.debt);
+      works_->records[id] = found->second.record;
+      if (works_->planner.failures(id) == 0) works_->records[id].forget_error();
     }
   }
 
@@ -476,7 +482,7 @@ class Daemon {
     std::vector<std::string> names;
     for (const JobConfig& job : works_->config.jobs) names.push_back(job.name);
     alerts_.keep_only(names);
-    take_over(left, now_is().day_us);
+    take_over(left);
     std::set<PairNames> pairs;
     for (Planner::PairId id = 0; id < works_->records.size(); ++id) pairs.insert(works_->names(id));
     metrics_.keep_only(pairs);
@@ -552,16 +558,6 @@ class Daemon {
                 std::int64_t heard_us, std::int64_t took_us, const Moment& now) {
     if (lag_us) lags_[works_->lag_key(direction)].lags.measured(*lag_us, now.day_us);
     works_->heartbeats.met(direction, heard_us, now.steady_us - took_us);
-  }
-
-  /// A daemon that begins takes all for well, but for what an earlier one reported.
-  std::int64_t last_success_before(const JobConfig& job, std::int64_t now_us) const {
-    const auto& alert = job.alert ? job.alert : works_->config.daemon.alert;
-    const auto open = alerts_.open().find(job.name);
-    if (!alert || !alert->no_success_for || open == alerts_.open().end()) return now_us;
-    const auto since = open->second.find("no_success");
-    if (since == open->second.end()) return now_us;
-    return since->second - alert->no_success_for->count();
   }
 
   void hold_again(const std::set<std::string>& jobs) {
@@ -664,7 +660,7 @@ class Daemon {
       return;
     }
     if (error.code() == ExitCode::locked && record.last_error.empty() &&
-        now.day_us - record.last_success_us < kTickUs * 60) {
+        record.silence.length_us(now.day_us) < kTickUs * 60) {
       works_->planner.found_locked(ended.pair, now);
       metrics_.session_failed(job, pair.first, pair.second, "locked", ended.took_us);
       log_->debug("{}: {}", what, error.what());
@@ -698,6 +694,8 @@ class Daemon {
                       now.day_us);
     record.last_success_us = now.day_us;
     record.waiting = ended.waiting;
+    record.has_met = true;
+    record.silence = {.before_us = 0, .since_us = now.day_us};
     note_lag({.pair = ended.pair, .to_second = true}, report.lag_to_second_us(),
              report.second_heard_us, ended.took_us, now);
     note_lag({.pair = ended.pair, .to_second = false}, report.lag_to_first_us(),
@@ -774,8 +772,12 @@ class Daemon {
       works_->workers.cut(life.pair);
     }
     if (!stopping() && !reloading_) send_heartbeats(now);
-    if (now.steady_us - saved_lags_us_ >= kSaveLagsUs) keep_lags();
+    const bool saves = now.steady_us - saved_lags_us_ >= kSaveLagsUs;
+    if (saves) keep_lags();
+    count_silence(now);
     judge_alerts(now);
+    note_silence(now);
+    if (saves && state_.conflicts != alerts_.conflicts()) save_state();
     runner_.reap();
     set_gauges();
     if (const auto interval = manager_.watchdog_interval()) {
@@ -786,35 +788,89 @@ class Daemon {
     }
   }
 
-  JobHealth health(std::size_t job, const Moment& now) const {
-    JobHealth health{.last_success_us = now.day_us};
+  /// A pair that waits for changes and is well succeeds all the time. One that is at work for long,
+  /// because its server hangs, does not.
+  bool is_well(Planner::PairId id, const Moment& now) const {
+    const Planner& planner = works_->planner;
+    const Planner::Pair& pair = planner.pairs()[id];
+    return planner.jobs()[pair.job].timing.continuous && !works_->records[id].is_doubtful() &&
+           !planner.running(pair.job) && !planner.waits(id, now) &&
+           !works_->unwatched.contains(pair.first) && !works_->unwatched.contains(pair.second);
+  }
+
+  /// Whether anybody is to be told how the job fares.
+  bool is_watched(std::size_t job) const {
     const Planner& planner = works_->planner;
     // Without its hub nobody holds the lease.
     const bool hub_is_lost = works_->unwatched.contains(works_->config.jobs[job].nodes.front());
-    health.watched = !planner.paused(job) && (planner.leased(job) || hub_is_lost);
+    return !planner.paused(job) && (planner.leased(job) || hub_is_lost);
+  }
+
+  /// Silence is the time in which a pair had something to do, was let do it, and did not succeed.
+  void count_silence(const Moment& now) {
+    const Planner& planner = works_->planner;
+    for (Planner::PairId id = 0; id < planner.pairs().size(); ++id) {
+      const std::size_t job = planner.pairs()[id].job;
+      const Timing& timing = planner.jobs()[job].timing;
+      Silence& silence = works_->records[id].silence;
+      const bool owes_nothing = !timing.at_start && !planner.debt(id).wanted;
+      if (owes_nothing || is_well(id, now)) {
+        silence = {};
+      } else if (is_watched(job) && !(timing.excluded_until && timing.excluded_until(now.day_us))) {
+        silence.count(now.day_us);
+      } else {
+        silence.stop(now.day_us);
+      }
+    }
+  }
+
+  /// Keeps the silence of pairs for a daemon that is started anew, or one that is killed again and
+  /// again would never tell anybody. Of pairs that may be well only if somebody is told of them:
+  /// that would be written all the time.
+  void note_silence(const Moment& now) {
+    std::vector<SilentPair> silent;
+    for (Planner::PairId id = 0; id < works_->records.size(); ++id) {
+      const PairRecord& record = works_->records[id];
+      const auto& alert = alert_of(works_->planner.pairs()[id].job);
+      const bool is_told = alert && alert->no_success_for &&
+                           record.silence.length_us(now.day_us) >= alert->no_success_for->count();
+      if (record.silence == Silence{} || (!record.is_doubtful() && !is_told)) continue;
+      PairNames names = works_->names(id);
+      silent.push_back({.job = std::move(names.job),
+                        .first = std::move(names.first),
+                        .second = std::move(names.second),
+                        .before_us = record.silence.before_us,
+                        .since_us = record.silence.since_us});
+    }
+    if (silent == state_.silent) return;
+    state_.silent = std::move(silent);
+    save_state();
+  }
+
+  JobHealth health(std::size_t job, const Moment& now) const {
+    JobHealth health{.watched = is_watched(job)};
+    const Planner& planner = works_->planner;
     for (Planner::PairId id = 0; id < planner.pairs().size(); ++id) {
       if (planner.pairs()[id].job != job) continue;
       const PairRecord& record = works_->records[id];
       health.waiting_rows = std::max(health.waiting_rows, record.waiting);
-      // A pair that waits for changes and is well succeeds all the time. One that is at work for
-      // long, because its server hangs, does not.
-      const Planner::Pair& pair = planner.pairs()[id];
-      const bool well = planner.jobs()[job].timing.continuous && record.last_error.empty() &&
-                        record.last_session_us != 0 && !planner.running(job) &&
-                        !planner.waits(id, now) && !works_->unwatched.contains(pair.first) &&
-                        !works_->unwatched.contains(pair.second);
-      const std::int64_t success_us = well ? now.day_us : record.last_success_us;
-      if (success_us < health.last_success_us) health.last_success_us = success_us;
+      health.waiting_is_known = health.waiting_is_known && record.has_met;
+      health.silent_us = std::max(health.silent_us, record.silence.length_us(now.day_us));
       if (!record.last_error.empty()) health.last_error = record.last_error;
     }
     return health;
+  }
+
+  const std::optional<AlertConfig>& alert_of(std::size_t job) const {
+    const JobConfig& config = works_->config.jobs[job];
+    return config.alert ? config.alert : works_->config.daemon.alert;
   }
 
   void judge_alerts(const Moment& now) {
     bool changed = false;
     for (std::size_t job = 0; job < works_->config.jobs.size(); ++job) {
       const JobConfig& config = works_->config.jobs[job];
-      const auto& alert = config.alert ? config.alert : works_->config.daemon.alert;
+      const auto& alert = alert_of(job);
       if (!alert) continue;
       for (const AlertEvent& event :
            alerts_.judge(config.name, *alert, health(job, now), now.day_us)) {
@@ -861,6 +917,7 @@ class Daemon {
 
   void save_state() {
     state_.alerts = alerts_.open();
+    state_.conflicts = alerts_.conflicts();
     try {
       save_daemon_state(settings_.state, state_);
     } catch (const Error& error) {

@@ -67,6 +67,44 @@ OwedRun owed_run(const Json& json) {
   return run;
 }
 
+Json silent_json(const SilentPair& pair) {
+  Json json = {{"job", pair.job},
+               {"first", pair.first},
+               {"second", pair.second},
+               {"before_us", pair.before_us}};
+  if (pair.since_us) json["since_us"] = *pair.since_us;
+  return json;
+}
+
+SilentPair silent_pair(const Json& json) {
+  SilentPair pair{.job = json.at("job"),
+                  .first = json.at("first"),
+                  .second = json.at("second"),
+                  .before_us = json.at("before_us"),
+                  .since_us = std::nullopt};
+  if (json.contains("since_us")) pair.since_us = json.at("since_us").get<std::int64_t>();
+  return pair;
+}
+
+/// As lists of [when, how many]: the keys of an object are texts.
+Json conflicts_json(const decltype(DaemonState::conflicts)& conflicts) {
+  Json json = Json::object();
+  for (const auto& [job, counts] : conflicts) {
+    for (const auto& [at_us, count] : counts) json[job].push_back({at_us, count});
+  }
+  return json;
+}
+
+decltype(DaemonState::conflicts) conflicts_of(const Json& json) {
+  decltype(DaemonState::conflicts) conflicts;
+  for (const auto& [job, counts] : json.items()) {
+    for (const Json& entry : counts) {
+      conflicts[job][entry.at(0).get<std::int64_t>()] = entry.at(1).get<std::int64_t>();
+    }
+  }
+  return conflicts;
+}
+
 }  // namespace
 
 DaemonLock::DaemonLock(const std::filesystem::path& state, std::int64_t now_us) {
@@ -112,6 +150,10 @@ DaemonState load_daemon_state(const std::filesystem::path& file) {
     state.alerts = json.at("alerts").get<decltype(state.alerts)>();
     // Not there in files of programs that kept nothing of it.
     for (const Json& run : json.value("owed", Json::array())) state.owed.push_back(owed_run(run));
+    for (const Json& pair : json.value("silent", Json::array())) {
+      state.silent.push_back(silent_pair(pair));
+    }
+    state.conflicts = conflicts_of(json.value("conflicts", Json::object()));
   } catch (const Json::exception&) {
     throw Error(ExitCode::failed, "the state of the daemon in " + file.string() + " is damaged",
                 "remove the file; jobs that were paused must then be paused again");
@@ -122,7 +164,13 @@ DaemonState load_daemon_state(const std::filesystem::path& file) {
 void save_daemon_state(const std::filesystem::path& file, const DaemonState& state) {
   Json owed = Json::array();
   for (const OwedRun& run : state.owed) owed.push_back(owed_json(run));
-  const Json json = {{"paused", state.paused}, {"owed", std::move(owed)}, {"alerts", state.alerts}};
+  Json silent = Json::array();
+  for (const SilentPair& pair : state.silent) silent.push_back(silent_json(pair));
+  const Json json = {{"paused", state.paused},
+                     {"owed", std::move(owed)},
+                     {"alerts", state.alerts},
+                     {"conflicts", conflicts_json(state.conflicts)},
+                     {"silent", std::move(silent)}};
   const std::string text = json.dump(1) + "\n";
   const std::filesystem::path draft = file.string() + ".new";
   const int descriptor =

@@ -1,5 +1,6 @@
 // The files of a daemon beside its socket: a lock that says which process works on a configuration,
-// and what must outlive it: which jobs are paused, which runs are owed, which alerts have begun.
+// and what must outlive it: which jobs are paused, which runs are owed, which alerts have begun
+// and what they are judged by.
 // Errors are Error usage (the place cannot be written) and locked.
 #pragma once
 
@@ -37,10 +38,21 @@ struct OwedRun {
   friend bool operator==(const OwedRun&, const OwedRun&) = default;
 };
 
+/// A pair that has not succeeded since it failed, or since the daemon began; as Silence.
+struct SilentPair {
+  std::string job, first, second;
+  std::int64_t before_us = 0;
+  std::optional<std::int64_t> since_us;  // since 1970
+
+  friend bool operator==(const SilentPair&, const SilentPair&) = default;
+};
+
 struct DaemonState {
   std::set<std::string> paused;  // jobs
   std::vector<OwedRun> owed;
-  std::map<std::string, std::map<std::string, std::int64_t>> alerts;  // job -> kind -> since
+  std::map<std::string, std::map<std::string, std::int64_t>> alerts;      // job -> kind -> since
+  std::map<std::string, std::map<std::int64_t, std::int64_t>> conflicts;  // job -> when -> how many
+  std::vector<SilentPair> silent;
 
   friend bool operator==(const DaemonState&, const DaemonState&) = default;
 };

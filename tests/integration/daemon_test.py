@@ -352,6 +352,72 @@ def test_alerts_begin_once_and_end_once(lab):
         time.sleep(1.5)
         require_equal(json.loads(told.read_text().splitlines()[-1])["kind"], "conflicts", "the kind of the alert")
         require_equal(len(told.read_text().splitlines()), 3, "alerts")
+    with Daemon(lab) as daemon:      # within the hour in which there was a conflict
+        wait_for(lambda: daemon.job("ab")["pairs"][0]["last_success_at"], daemon.log)
+        time.sleep(2)
+        require_equal(len(told.read_text().splitlines()), 3, "alerts after a restart")
+
+
+@test
+def test_a_daemon_that_is_killed_again_and_again_tells_that_nothing_succeeds(lab):
+    told = lab.directory / "told"
+    _, b = pair(lab, alert={"no_success_for": "4s", "exec": "cat >> %s" % told})
+    lab.sync()
+    hide(lab, b)
+    with Daemon(lab) as daemon:
+        for _ in range(20):
+            time.sleep(1)
+            if told.exists():
+                break
+            reloads(daemon)
+            daemon.restart_after_kill()
+        require(told.exists(), lambda: "nobody was told:\n" + daemon.log())
+
+
+@test
+def test_rows_in_quarantine_are_no_news_after_a_restart(lab):
+    told = lab.directory / "told"
+    a = lab.node("a", T, wal=True)
+    b = lab.node("b", "CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT CHECK (v <> 'bad'));", wal=True)
+    lab.job("ab", [a, b], schedule="continuous", alert={"quarantine": 1, "exec": "cat >> %s" % told})
+    lab.activate()
+    a.sql("INSERT INTO t VALUES (1, 'bad')")
+
+    def events():
+        return [json.loads(line)["event"] for line in told.read_text().splitlines()] if told.exists() else []
+
+    with Daemon(lab) as daemon:
+        wait_for(lambda: events() == ["begin"], daemon.log)
+        for again in (daemon.restart_after_kill, lambda: reloads(daemon)):
+            again()
+            wait_for(lambda: daemon.job("ab")["pairs"][0]["last_success_at"], daemon.log)
+            time.sleep(1.5)
+            require_equal(events(), ["begin"], "alerts")
+        a.sql("UPDATE t SET v = 'good'")
+        wait_for(lambda: events() == ["begin", "end"], daemon.log)
+
+
+@test
+def test_a_job_that_has_nothing_to_do_is_not_silent(lab):
+    told = lab.directory / "told"
+    lab.settings["alert"] = {"no_success_for": "1s", "exec": "cat >> %s" % told}
+    hour = time.gmtime().tm_hour
+    a, b = pair(lab, schedule="manual")
+    lab.job("nightly", [a, b], schedule="cron 0 0 1 %d *" % ((time.gmtime().tm_mon + 5) % 12 + 1))
+    lab.job("excluded", [a, b], schedule="continuous", time_zone="UTC",
+            exclude_windows=["%02d:00-%02d:00" % ((hour - 1) % 24, (hour + 2) % 24)])
+    lab.activate()
+    lab.sync()
+    bring_back = hide(lab, b)
+    with Daemon(lab) as daemon:
+        time.sleep(4)
+        require(not told.exists(), lambda: "an alert of a job that had nothing to do: " + told.read_text())
+        lab.run("kick", "ab")
+        wait_for(told.exists, daemon.log)
+        bring_back()
+        wait_for(lambda: len(told.read_text().splitlines()) == 2, daemon.log)
+        events = [json.loads(line) for line in told.read_text().splitlines()]
+        require_equal([(e["event"], e["job"]) for e in events], [("begin", "ab"), ("end", "ab")], "alerts")
 
 
 @test
