@@ -242,11 +242,12 @@ class Daemon {
       : options_(options), began_(now_is()), random_(std::random_device{}()) {
     Config config = read_config(options.config_file);
     config_text_ = text_of(options.config_file);
-    log_ = make_daemon_log(config.daemon, options.verbose);
     settings_ = config.daemon;
     lock_ = std::make_unique<DaemonLock>(settings_.state, began_.day_us);
+    NewFiles files({settings_.state, settings_.log_file});
+    if (lock_->is_new()) files.add(lock_->file());
+    log_ = make_daemon_log(settings_, options.verbose);
     state_ = load_daemon_state(settings_.state);
-    save_daemon_state(settings_.state, state_);  // where nothing can be kept nothing begins
     alerts_ = AlertBook(state_.alerts, state_.conflicts);
     lags_ = load_lags(lag_file_of(settings_.state));
     saved_lags_us_ = began_.steady_us;
@@ -260,6 +261,7 @@ class Daemon {
           return handle(client, request);
         },
         [this](ControlServer::Client client) { gone(client); });
+    save_daemon_state(settings_.state, state_);  // where nothing can be kept nothing begins
     std::map<PairNames, PairRest> left;
     for (const OwedRun& run : state_.owed) {
       left[{run.job, run.first, run.second}].debt = {.wanted = run.wanted,
@@ -272,6 +274,7 @@ class Daemon {
                                                                   .since_us = pair.since_us};
     }
     set_up(std::move(config), began_, left);
+    files.keep();
   }
 
   int run(int signals) {

@@ -107,20 +107,33 @@ decltype(DaemonState::conflicts) conflicts_of(const Json& json) {
 
 }  // namespace
 
-DaemonLock::DaemonLock(const std::filesystem::path& state, std::int64_t now_us) {
-  const std::filesystem::path file = state.string() + ".lock";
-  descriptor_ = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, kOwnerOnly);
-  if (descriptor_ < 0) fail(file, "write", errno);
-  struct flock range {};
-  range.l_type = F_WRLCK;
-  range.l_whence = SEEK_SET;
-  if (::fcntl(descriptor_, F_OFD_SETLK, &range) != 0) {
-    const int code = errno;
-    const std::string who = holder(descriptor_);
+DaemonLock::DaemonLock(const std::filesystem::path& state, std::int64_t now_us)
+    : file_(state.string() + ".lock") {
+  constexpr int kOpen = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW;
+  for (;;) {
+    descriptor_ = ::open(file_.c_str(), kOpen | O_EXCL, kOwnerOnly);
+    is_new_ = descriptor_ >= 0;
+    if (!is_new_) descriptor_ = ::open(file_.c_str(), kOpen, kOwnerOnly);
+    if (descriptor_ < 0) fail(file_, "write", errno);
+    struct flock range {};
+    range.l_type = F_WRLCK;
+    range.l_whence = SEEK_SET;
+    if (::fcntl(descriptor_, F_OFD_SETLK, &range) != 0) {
+      const int code = errno;
+      const std::string who = holder(descriptor_);
+      ::close(descriptor_);
+      if (code != EAGAIN && code != EACCES) fail(file_, "lock", code);
+      throw Error(ExitCode::locked, "a daemon works on this configuration already: " + who,
+                  "'tidemark status' shows what it does; stop it first to start another");
+    }
+    // A start that was refused may have removed the file in between.
+    struct stat mine {};
+    struct stat there {};
+    if (::fstat(descriptor_, &mine) == 0 && ::stat(file_.c_str(), &there) == 0 &&
+        mine.st_dev == there.st_dev && mine.st_ino == there.st_ino) {
+      break;
+    }
     ::close(descriptor_);
-    if (code != EAGAIN && code != EACCES) fail(file, "lock", code);
-    throw Error(ExitCode::locked, "a daemon works on this configuration already: " + who,
-                "'tidemark status' shows what it does; stop it first to start another");
   }
   const std::string text = Json{{"pid", ::getpid()}, {"since_us", now_us}}.dump() + "\n";
   const bool written =
@@ -129,11 +142,24 @@ DaemonLock::DaemonLock(const std::filesystem::path& state, std::int64_t now_us) 
   if (!written) {
     const int code = errno;
     ::close(descriptor_);
-    fail(file, "write", code);
+    fail(file_, "write", code);
   }
 }
 
 DaemonLock::~DaemonLock() { ::close(descriptor_); }
+
+NewFiles::NewFiles(const std::vector<std::filesystem::path>& files) {
+  for (const std::filesystem::path& file : files) {
+    struct stat status {};
+    if (!file.empty() && ::lstat(file.c_str(), &status) != 0 && errno == ENOENT) {
+      files_.push_back(file);
+    }
+  }
+}
+
+NewFiles::~NewFiles() {
+  for (const std::filesystem::path& file : files_) ::unlink(file.c_str());
+}
 
 DaemonState load_daemon_state(const std::filesystem::path& file) {
   DaemonState state;
@@ -181,7 +207,10 @@ void save_daemon_state(const std::filesystem::path& file, const DaemonState& sta
       ::fsync(descriptor) == 0;
   const int code = errno;
   ::close(descriptor);
-  if (!written) fail(file, "write", code);
+  if (!written) {
+    ::unlink(draft.c_str());
+    fail(file, "write", code);
+  }
   if (::rename(draft.c_str(), file.c_str()) != 0) fail(file, "write", errno);
 }
 

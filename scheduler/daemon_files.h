@@ -23,8 +23,31 @@ class DaemonLock {
   DaemonLock(const DaemonLock&) = delete;
   DaemonLock& operator=(const DaemonLock&) = delete;
 
+  const std::filesystem::path& file() const { return file_; }
+  bool is_new() const { return is_new_; }  // the file was not there before
+
  private:
+  const std::filesystem::path file_;
+  bool is_new_ = false;
   int descriptor_ = -1;
+};
+
+/// Files that a daemon makes when it begins. Removes those that were not there before, unless it
+/// is told that the daemon has begun: a start that is refused changes nothing. The daemon's lock is
+/// held as long as this lives, so the files are no other daemon's.
+class NewFiles {
+ public:
+  /// Of `files` those that are not there.
+  explicit NewFiles(const std::vector<std::filesystem::path>& files);
+  ~NewFiles();
+  NewFiles(const NewFiles&) = delete;
+  NewFiles& operator=(const NewFiles&) = delete;
+
+  void add(const std::filesystem::path& file) { files_.push_back(file); }
+  void keep() { files_.clear(); }
+
+ private:
+  std::vector<std::filesystem::path> files_;
 };
 
 /// What a pair has yet to do, because its schedule or somebody asked for it; as Planner::Debt.

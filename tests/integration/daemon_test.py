@@ -673,10 +673,19 @@ def test_bad_settings_are_refused_and_nothing_is_changed(lab):
         ({"silence_timeout": "1s"}, "shorter"),
         ({"paralel": 3}, "unknown key"),
     ]
+    lab.settings["daemon"] = {}
+    lab.write_config()
+
+    def folder():
+        return {path.name: path.read_bytes() for path in lab.directory.iterdir() if path.name != lab.config.name}
+
+    before = folder()
     for settings, words in cases:
-        lab.settings["daemon"] = settings
+        lab.settings["daemon"] = {"log_file": "new.log", **settings}
         result = lab.run("run", code=2)
         require(result.told(words), "%s: expected %r: %s" % (settings, words, result))
+        require_equal(sorted(folder()), sorted(before), "files after a start that was refused: %s" % settings)
+        require(folder() == before, "a start that was refused changed a file: %s" % settings)
     lab.settings.clear()
     for alert, words in (({"exec": "true"}, "waits for nothing"), ({"conflicts": 1}, "has no exec"),
                          ({"conflicts": 0, "exec": "true"}, "cannot be 0")):
@@ -687,7 +696,14 @@ def test_bad_settings_are_refused_and_nothing_is_changed(lab):
     taken.close()
     require_equal((lab.directory / "file").read_text(), "mine", "a file that was in the way")
     (lab.directory / "tidemark.toml.state").write_text("{")
+    lab.settings["daemon"] = {"log_file": "new.log"}
     require(lab.run("run", code=1).told("damaged"), "a damaged state is named")
+    require(not (lab.directory / "new.log").exists(), "a log of a daemon that did not begin")
+    # What an earlier daemon left is left alone as well.
+    (lab.directory / "tidemark.toml.state").write_text('{"paused": ["ab"], "alerts": {}}')
+    lab.settings["daemon"] = {"socket": "file"}
+    lab.run("run", code=2)
+    require_equal((lab.directory / "tidemark.toml.state").read_text(), '{"paused": ["ab"], "alerts": {}}', "the state")
 
 
 @test
