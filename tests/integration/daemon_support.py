@@ -82,6 +82,9 @@ class Daemon:
     def descriptors(self):
         return len(os.listdir("/proc/%d/fd" % self.process.pid))
 
+    def threads(self):
+        return len(os.listdir("/proc/%d/task" % self.process.pid))
+
     def memory_kib(self):
         text = pathlib.Path("/proc/%d/status" % self.process.pid).read_text()
         return int(next(line.split()[1] for line in text.splitlines() if line.startswith("VmRSS")))
