@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """The daemon on PostgreSQL: continuous jobs of both products, servers that restart and that hang, and daemons that share
 the jobs of one hub."""
+import contextlib
 import json
 import os
-import pathlib
 import signal
 import sys
 import time
@@ -88,6 +88,20 @@ def test_a_server_that_restarts_is_met_again(lab):
             wait_for(lambda: daemon.job("ab")["state"] == "waiting", daemon.log)
 
 
+@contextlib.contextmanager
+def hanging(server):
+    """No process of the server does anything; its connections stay."""
+    family = server.processes()
+    for process in family:
+        os.kill(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for process in reversed(family):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGCONT)
+
+
 @test
 def test_a_server_that_hangs_touches_no_other_job(lab):
     lab.settings["daemon"] = {"parallel": 1, "connect_timeout": "3s", "silence_timeout": "5s"}
@@ -97,14 +111,10 @@ def test_a_server_that_hangs_touches_no_other_job(lab):
         lab.job("hangs", [b, a], schedule="continuous")
         lab.job("works", [c, d], schedule="continuous")
         lab.activate()
-        postmaster = int(pathlib.Path(server.data, "postmaster.pid").read_text().splitlines()[0])
         with Daemon(lab) as daemon:
             b.sql("INSERT INTO t VALUES (1, 'x')")
             arrives(a, 1)
-            family = [postmaster] + [int(p) for p in children(postmaster)]
-            for process in family:
-                os.kill(process, signal.SIGSTOP)
-            try:
+            with hanging(server):
                 b.sql("INSERT INTO t VALUES (2, 'y')")
                 time.sleep(0.5)
                 for i in range(5):
@@ -115,10 +125,29 @@ def test_a_server_that_hangs_touches_no_other_job(lab):
                 seconds = daemon.terminate()
                 require(seconds < 4, "it took %.1f s to end while a server hung" % seconds)
                 daemon.start()
-            finally:
-                for process in reversed(family):
-                    os.kill(process, signal.SIGCONT)
             arrives(a, 2, 60)
+
+
+@test
+def test_a_session_with_a_server_that_falls_silent_is_cut_off(lab):
+    """Nobody watches the server here, whose watcher would cut its connections before."""
+    lab.settings["daemon"] = {"silence_timeout": "5s"}
+    with PrivateServer() as server:
+        a, b = PgNode(lab, "a", T, server=server), lab.node("b", T, wal=True)
+        lab.job("ba", [b, a], schedule="every 1s")
+        lab.activate()
+        with Daemon(lab) as daemon:
+            b.sql("INSERT INTO t VALUES (1, 'x')")
+            arrives(a, 1)
+            with hanging(server):
+                b.sql("INSERT INTO t VALUES (2, 'y')")
+                wait_for(lambda: "job ba: b and a: no sign of life for 5 s, the session is cut off" in daemon.log(), daemon.log)
+                wait_for(lambda: daemon.job("ba")["state"] == "failing", daemon.log)
+                time.sleep(1)
+                # The file is not locked by what was cut off.
+                b.sql("INSERT INTO t VALUES (3, 'z')")
+            arrives(a, 3, 60)
+            wait_for(lambda: daemon.job("ba")["state"] == "waiting", daemon.log)
 
 
 @test
@@ -216,18 +245,6 @@ def test_no_row_is_in_the_log(lab):
         require("node b: table t: a row from node a is refused" in text, text)
     # Whoever runs it by hand is told which row it is.
     lab.sync("ab", code=1).require_told("777")
-
-
-def children(process):
-    found = []
-    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rsplit(")", 1)[1].split()
-        except OSError:
-            continue
-        if int(fields[1]) == process:
-            found.append(stat.parent.name)
-    return found
 
 
 @test

@@ -3,6 +3,8 @@
 metrics, new configurations, bad ones, and what it takes while nothing happens."""
 import http.client
 import json
+import os
+import pathlib
 import signal
 import socket
 import sys
@@ -10,7 +12,7 @@ import time
 import urllib.request
 
 from daemon_support import Daemon, wait_for
-from support import (SHOP, Ledger, Writers, compare_images, connect, main, require, require_equal, test)
+from support import (SHOP, Ledger, Writers, compare_images, connect, main, moved, require, require_equal, test)
 
 T = "CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT);"
 
@@ -142,6 +144,56 @@ def test_a_schedule_runs_at_its_times(lab):
         require_equal(len(rows(b)), 1, "rows that a manual job carried by itself")
         lab.run("kick", "ab")
         wait_for(lambda: len(rows(b)) == 2, "the row after a kick")
+
+
+@test
+def test_a_kick_without_a_daemon_is_a_sync(lab):
+    a, b = pair(lab, schedule="cron 0 2 * * *", exclude_windows=["Mon-Sun 00:00-23:59"])
+    a.sql("INSERT INTO t VALUES (1, 'x')")
+    require_equal(moved(lab.run("kick", "ab")), 1, "rows")
+    require_equal(rows(b), [(1, "x")], "the row")
+    a.sql("INSERT INTO t VALUES (2, 'y')")
+    require_equal(moved(lab.run("kick")), 1, "rows of all jobs")
+    lab.run("kick", "nobody", code=2)
+    lab.require_settled()
+
+
+def times_of_sessions(nodes):
+    """[(began, ended, node)] of what sessions wrote on nodes, in the order of their beginnings."""
+    return sorted((began, ended, node.name) for node in nodes for began, ended in node.rows(
+        "SELECT started_at_us, finished_at_us FROM tidemark_session"))
+
+
+def overlapping(times):
+    return [(one, other) for one, other in zip(times, times[1:]) if other[0] < one[1]]
+
+
+@test
+def test_no_more_sessions_at_a_time_than_parallel_allows(lab):
+    pairs = [(lab.node("a%d" % i, T, wal=True), lab.node("b%d" % i, T, wal=True)) for i in range(2)]
+    for i, nodes in enumerate(pairs):
+        lab.job("j%d" % i, nodes, schedule="every 1s")
+    lab.activate()
+    targets = [b for _, b in pairs]
+    overlaps = {}
+    # Where two may, they do: what shows that these sessions are long enough to be seen.
+    for parallel in (2, 1):
+        lab.settings["daemon"] = {"parallel": parallel}
+        for a, _ in pairs:
+            a.sql("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000) "
+                  "REPLACE INTO t SELECT i, 'with %d' FROM n" % parallel)
+        before = len(times_of_sessions(targets))
+        with Daemon(lab) as daemon:
+            for turn in range(3):
+                wait_for(lambda: all(equal(a, b) for a, b in pairs), daemon.log, 60)
+                for a, _ in pairs:
+                    a.sql("UPDATE t SET v = 'turn %d with %d'" % (turn, parallel))
+            wait_for(lambda: all(equal(a, b) for a, b in pairs), daemon.log, 60)
+        times = times_of_sessions(targets)[before:]
+        require(len(times) >= 8, "sessions: %s" % times)
+        overlaps[parallel] = overlapping(times)
+    require(overlaps[2], "two sessions never ran at a time, so this test sees nothing")
+    require_equal(overlaps[1], [], "sessions at a time though parallel = 1")
 
 
 @test
@@ -724,6 +776,34 @@ def test_the_log_speaks_json_and_holds_no_row_data(lab):
     for line in log.read_text().splitlines():
         require(set(json.loads(line)) == {"time", "level", "message"}, line)
     require("secret" not in log.read_text(), "row data in the log")
+
+
+@test
+def test_a_log_that_was_moved_away_is_opened_anew_when_the_daemon_is_told(lab):
+    """What logrotate does: the file is renamed, and SIGHUP."""
+    log, old = lab.directory / "daemon.txt", lab.directory / "daemon.txt.1"
+    lab.settings["daemon"] = {"log_file": "daemon.txt"}
+    a, b = lab.pair(T, wal=True, schedule="continuous")
+    lab.activate()
+    process = lab.start("run", as_json=False)
+    try:
+        a.sql("INSERT INTO t VALUES (1, 'x')")
+        wait_for(lambda: log.exists() and " rows to b" in log.read_text(), "the line of the first session")
+        log.rename(old)
+        a.sql("INSERT INTO t VALUES (2, 'y')")
+        wait_for(lambda: old.read_text().count(" rows to b") == 2, "a line in the file that was moved away")
+        require(not log.exists(), "a new log that nobody asked for")
+        process.send_signal(signal.SIGHUP)
+        wait_for(lambda: log.exists() and "configuration read anew" in log.read_text(), "the new log")
+        before = old.read_text()
+        a.sql("INSERT INTO t VALUES (3, 'z')")
+        wait_for(lambda: " rows to b" in log.read_text(), "the line of a session in the new log")
+        require_equal(old.read_text(), before, "the old log")
+        descriptors = [os.readlink(path) for path in pathlib.Path("/proc/%d/fd" % process.pid).iterdir() if path.exists()]
+        require(str(old) not in descriptors, "the old log is still open")
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=10)
 
 
 @test
