@@ -298,7 +298,9 @@ class Daemon {
   }
 
   /// Threads that hang in a system call would keep the process from ending.
-  bool leaves_threads() const { return works_->workers.running() > 0 || cut_; }
+  bool leaves_threads() const {
+    return works_->workers.running() > 0 || cut_ || works_->watcher.leaves_threads();
+  }
   void put_away() {
     control_.reset();
     runner_.reap();

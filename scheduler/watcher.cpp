@@ -240,16 +240,20 @@ class Watcher::Server {
   }
 
   ~Server() {
-    {
-      const std::lock_guard guard(mutex_);
-      stops_ = true;
-      if (node_ != nullptr) node_->interrupt();
-    }
-    wakes_.notify_all();
+    leaves_thread();
     thread_.join();
   }
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
+
+  /// Told to end, the thread does so at once, unless it is connecting.
+  bool leaves_thread() {
+    const std::lock_guard guard(mutex_);
+    stops_ = true;
+    if (node_ != nullptr) node_->interrupt();
+    wakes_.notify_all();
+    return connecting_;
+  }
 
   void give_back(const std::string& job) {
     const std::lock_guard guard(mutex_);
@@ -267,8 +271,7 @@ class Watcher::Server {
   void run() {
     while (!stopped()) {
       try {
-        connect();
-        watch();
+        if (connect()) watch();
       } catch (const Error& error) {
         lose(error);
       }
@@ -288,16 +291,25 @@ class Watcher::Server {
     wakes_.wait_for(lock, time, [this] { return stops_ || !given_back_.empty(); });
   }
 
-  void connect() {
+  /// Whether there is a node now; none for a thread that was told to end.
+  bool connect() {
+    {
+      const std::lock_guard guard(mutex_);
+      if (stops_) return false;
+      connecting_ = true;
+    }
     std::unique_ptr<Node> node =
         open_configured(config_, config_.node(name_), {.connect_timeout = connect_timeout_});
     const std::lock_guard guard(mutex_);
+    connecting_ = false;
     node_ = std::move(node);
+    return true;
   }
 
   void lose(const Error& error) {
     {
       const std::lock_guard guard(mutex_);
+      connecting_ = false;
       node_.reset();
       asked_since_ = {};
       given_back_.clear();
@@ -405,6 +417,7 @@ class Watcher::Server {
   std::mutex mutex_;
   std::condition_variable wakes_;
   bool stops_ = false;
+  bool connecting_ = false;  // nobody can cut that short
   std::set<std::string> given_back_;
   Clock::time_point asked_since_{};  // the beginning of what the server is asked; none: nothing
   std::unique_ptr<Node> node_;       // replaced under the lock, used without it by the thread alone
@@ -434,6 +447,12 @@ void Watcher::give_back(const std::string& node, const std::string& job) {
 
 void Watcher::supervise() {
   for (const auto& entry : servers_) entry.second->supervise();
+}
+
+bool Watcher::leaves_threads() {
+  bool leaves = false;
+  for (const auto& entry : servers_) leaves = entry.second->leaves_thread() || leaves;
+  return leaves;
 }
 
 }  // namespace tidemark::scheduler
