@@ -31,7 +31,7 @@ GROWING = ("tidemark_conflict", "tidemark_log_")
 BOUNDED = {"tidemark_session": 10_000, "tidemark_session_table": 50_000, "tidemark_recent_": 16384}
 # What may come and go between two moments without being a leak.
 SLACK = {
-    "descriptors": 10, "threads": 4, "KiB of memory": 6 * 1024,
+    "descriptors": 10, "threads": 4, "KiB of memory": 4 * 1024,
     "rows of files' control tables": 200, "bytes of files' control tables": 200_000,
     "rows of servers' control tables": 200, "bytes of servers' control tables": 200_000,
     "bytes of files": 300_000, "things in the folder": 6,
