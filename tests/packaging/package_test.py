@@ -10,6 +10,7 @@ import argparse
 import os
 import pathlib
 import re
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -45,11 +46,34 @@ tidemark check --config /etc/tidemark/tidemark.toml || test $? -ne 2
 DEBIAN_FRONTEND=noninteractive apt-get install -y --reinstall /tmp/tidemark.deb
 test "$sum" = "$(md5sum < /etc/tidemark/tidemark.toml)"
 dpkg --verify tidemark | grep -v /etc/tidemark/tidemark.toml && exit 1
+# What the service does, as the user who runs it and with the folders that systemd makes for it: a row is carried, and
+# the daemon notes what it notes.
+install -d -o tidemark -g tidemark -m 750 /var/lib/tidemark /run/tidemark
+cp /tmp/a.db /tmp/b.db . && chown -R tidemark:tidemark .
+printf '[daemon]\nsocket = "/run/tidemark/socket"\nstate = "/var/lib/tidemark/state"\nlog_file = "log"\nheartbeat = "1s"\n' \
+  > run.toml
+printf '[node.a]\nurl = "sqlite:a.db"\n[node.b]\nurl = "sqlite:b.db"\n[job.x]\nnodes = ["a", "b"]\nschedule = "every 1s"\n' \
+  >> run.toml
+as_service() { setpriv --reuid tidemark --regid tidemark --clear-groups "$@"; }
+as_service tidemark activate --config run.toml
+as_service timeout --preserve-status 5 tidemark run --config run.toml &
+daemon=$!
+timeout 10 sh -c 'until test -S /run/tidemark/socket; do sleep 0.1; done'
+tidemark pause x --config run.toml
+tidemark resume x --config run.toml
+wait $daemon || { cat log; exit 1; }
+grep ' 1 rows to b' log || { cat log; exit 1; }
+as_service tidemark verify --config run.toml
+for file in state state.lock state.lags; do test -e /var/lib/tidemark/$file; done
+rmdir /run/tidemark     # the socket is gone
+cd / && rm -r /var/lib/shops
 apt-get remove -y tidemark
 test ! -e /usr/bin/tidemark
+test -e /var/lib/tidemark/state.lags
 test "$sum" = "$(md5sum < /etc/tidemark/tidemark.toml)"
 apt-get purge -y tidemark
 test ! -e /etc/tidemark
+test ! -e /var/lib/tidemark || { ls -la /var/lib/tidemark; exit 1; }
 test ! -e /lib/systemd/system/tidemark.service
 find / -xdev -name '*tidemark*' -not -path '/proc/*' -not -path '/tmp/*' -not -path '/var/log/*' -not -path '/var/cache/*' > /tmp/left
 test ! -s /tmp/left || { cat /tmp/left; exit 1; }
@@ -196,12 +220,18 @@ def sources():
 
 
 def bare_system(package):
-    with tempfile.NamedTemporaryFile("w", suffix=".sh") as script:
+    with tempfile.NamedTemporaryFile("w", suffix=".sh") as script, tempfile.TemporaryDirectory() as folder:
         script.write(IN_BARE_SYSTEM)
         script.flush()
+        # Made here, for there is no program for it there.
+        for name, row in (("a", "INSERT INTO t VALUES (1, 'x')"), ("b", "")):
+            database = sqlite3.connect(pathlib.Path(folder, name + ".db"))
+            database.executescript("CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT);" + row)
+            database.close()
         done = run("mmdebstrap", "--variant=apt", "bookworm", "/dev/null", *sources(),
                    "--customize-hook=upload %s /tmp/tidemark.deb" % package,
                    "--customize-hook=upload %s /tmp/script.sh" % script.name,
+                   *("--customize-hook=upload %s/%s.db /tmp/%s.db" % (folder, name, name) for name in "ab"),
                    # The lists are still there in this hook; nothing but the package asks for anything.
                    "--customize-hook=chroot \"$1\" env DEBIAN_FRONTEND=noninteractive apt-get install -y "
                    "--no-install-recommends /tmp/tidemark.deb",
