@@ -124,7 +124,7 @@ TEST_CASE("worlds whose nodes differ in what they can hold keep the laws") {
 
 TEST_CASE("worlds of SQLite files keep the laws") {
   Twin files;
-  files.make_database = tidemark::testing::make_sqlite_database;
+  files.make_database = {tidemark::testing::make_sqlite_database};
   check_laws({.name = "worlds of SQLite files",
               .histories = 300,
               .options = {.policies = true, .tables = true},
@@ -132,6 +132,10 @@ TEST_CASE("worlds of SQLite files keep the laws") {
   check_laws({.name = "worlds of SQLite files with foreign keys",
               .histories = 150,
               .options = {.policies = true, .unique_codes = true, .references = true},
+              .twin = files});
+  check_laws({.name = "disturbed worlds of SQLite files",
+              .histories = 150,
+              .options = {.interruptions = true, .unique_codes = true, .references = true},
               .twin = files});
   files.palette = Palette::sqlite;
   check_laws({.name = "worlds of SQLite files with everything",
@@ -146,14 +150,19 @@ TEST_CASE("worlds of SQLite files keep the laws") {
 
 TEST_CASE("worlds of PostgreSQL databases keep the laws") {
   Twin databases;
-  databases.make_database = tidemark::testing::make_postgresql_database;
+  databases.make_database = {tidemark::testing::make_postgresql_database};
   check_laws({.name = "worlds of PostgreSQL databases",
               .histories = 20,
               .options = {.policies = true, .tables = true},
               .twin = databases});
+  databases.make_database.emplace_back(tidemark::testing::make_silenced_postgresql_database);
   check_laws({.name = "worlds of PostgreSQL databases with foreign keys",
               .histories = 20,
-              .options = {.references = true},
+              .options = {.unique_codes = true, .references = true},
+              .twin = databases});
+  check_laws({.name = "disturbed worlds of PostgreSQL databases",
+              .histories = 20,
+              .options = {.interruptions = true, .references = true},
               .twin = databases});
   databases.palette = Palette::postgresql;
   check_laws(
@@ -165,17 +174,20 @@ TEST_CASE("worlds of PostgreSQL databases keep the laws") {
 
 TEST_CASE("worlds of mixed databases keep the laws") {
   Twin mixed;
-  mixed.make_database = [turn = 0]() mutable {
-    return ++turn % 2 == 0 ? tidemark::testing::make_sqlite_database()
-                           : tidemark::testing::make_postgresql_database();
-  };
+  mixed.make_database = {tidemark::testing::make_sqlite_database,
+                         tidemark::testing::make_postgresql_database};
   check_laws({.name = "worlds of SQLite and PostgreSQL",
               .histories = 20,
               .options = {.policies = true, .tables = true},
               .twin = mixed});
+  mixed.make_database.emplace_back(tidemark::testing::make_silenced_postgresql_database);
   check_laws({.name = "worlds of SQLite and PostgreSQL with foreign keys",
               .histories = 20,
-              .options = {.references = true},
+              .options = {.unique_codes = true, .references = true},
+              .twin = mixed});
+  check_laws({.name = "disturbed worlds of SQLite and PostgreSQL",
+              .histories = 20,
+              .options = {.interruptions = true, .references = true},
               .twin = mixed});
   mixed.palette = Palette::mixed;
   check_laws(

@@ -157,6 +157,18 @@ class World::InterruptedNode final : public testing::NodeDecorator {
   Site& site_;
 };
 
+namespace {
+
+/// Of `kinds` of databases that of a node: the same in each replay of a history.
+std::size_t kind_of(const History& history, std::size_t node, std::size_t kinds) {
+  if (kinds == 1) return 0;
+  std::mt19937_64 random(history.seed * 64 + node);
+  if (node > 0) return random() % kinds;
+  return (kind_of(history, 1, kinds) + 1 + random() % (kinds - 1)) % kinds;
+}
+
+}  // namespace
+
 World::World(const History& history, const Twin& twin, std::ostream* trace)
     : history_(history), twin_(twin), trace_(trace), checker_(history.early_purge) {
   for (std::size_t i = 0; i < history.tables; ++i) {
@@ -166,7 +178,7 @@ World::World(const History& history, const Twin& twin, std::ostream* trace)
     auto site = std::make_unique<Site>();
     site->name = std::string(1, static_cast<char>('a' + i));
     site->origin = site->name + "#1";
-    site->database = twin.make_database();
+    site->database = twin.make_database[kind_of(history, i, twin.make_database.size())]();
     std::vector<testing::Check> checks;
     if (!history.limits.empty() && history.limits[i] != kNoLimit) {
       for (const TableSpec& table : tables_) {

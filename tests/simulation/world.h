@@ -20,8 +20,9 @@ namespace tidemark::simulation {
 
 /// What a world is made of. Everything but the databases may be left as it is.
 struct Twin {
-  std::function<std::unique_ptr<testing::TestDatabase>()> make_database =
-      testing::make_memory_database;
+  /// Which of them a node gets depends on the seed; with several two kinds meet in each world.
+  std::vector<std::function<std::unique_ptr<testing::TestDatabase>()>> make_database = {
+      testing::make_memory_database};
   compare::Rules rules;
   Palette palette = Palette::memory;  // what the databases hold
   /// Puts a broken node in place of a good one.
