@@ -80,7 +80,9 @@ ORDER BY i.indrelid, i.indisprimary DESC, x.relname)";
 
 constexpr char kForeignKeys[] = R"(
 SELECT f.conrelid::text, f.confrelid::text, array_to_string(f.conkey, ' '),
-       array_to_string(f.confkey, ' '), f.confdeltype::text, f.condeferrable
+       array_to_string(f.confkey, ' '), f.confdeltype::text, f.condeferrable,
+       pg_catalog.has_table_privilege(f.confrelid, 'SELECT') AND pg_catalog.has_schema_privilege(
+         (SELECT p.relnamespace FROM pg_catalog.pg_class p WHERE p.oid = f.confrelid), 'USAGE')
 FROM pg_catalog.pg_constraint f
 WHERE f.contype = 'f' AND f.conparentid = 0
 ORDER BY f.conname, f.oid)";
@@ -409,6 +411,7 @@ class Reader {
                                           .parent_columns = column_names(parent, rows.text(i, 3)),
                                           .on_delete = action_of(rows.bytes(i, 4))});
       table->has_deferrable_references |= rows.boolean(i, 5);
+      if (!rows.boolean(i, 6)) table->closed_parents.insert(names_[parent]);
     }
   }
 
@@ -464,6 +467,13 @@ std::string output_term(const CatalogColumn& column, const std::string& quoted_c
 
 std::string order_term(const CatalogColumn& column, const std::string& quoted_column) {
   return column.codec == Codec::text ? quoted_column + "::text COLLATE \"C\"" : quoted_column;
+}
+
+std::string may_move_sequence(const std::string& role) {
+  return "CASE WHEN s.relkind = 'S' THEN has_sequence_privilege(" + role +
+         ", s.oid, 'SELECT') AND has_sequence_privilege(" + role +
+         ", s.oid, 'UPDATE') AND has_schema_privilege(" + role +
+         ", s.relnamespace, 'USAGE') ELSE false END";
 }
 
 }  // namespace tidemark::postgresql

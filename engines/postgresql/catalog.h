@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -46,9 +47,22 @@ struct CatalogTable {
   bool deferrable_key = false;                   // refused as an arbiter of ON CONFLICT
   std::vector<std::string> deferrable_uniques;   // quoted; the key's among them
   bool has_deferrable_references = false;        // looked at when the transaction ends, not before
+  std::set<std::string> closed_parents;          // that our role may not read
   bool is_partitioned = false;
   std::vector<std::string> partitions;  // quoted; every level, leaves and branches
 };
+
+/// SQL: sequences that fill columns of relations, owned by them or named by their defaults. (Other
+/// things that belong to a column are among them.)
+inline constexpr char kFills[] =
+    "SELECT d.objid AS sequence, d.refobjid AS relation, d.refobjsubid AS number FROM pg_depend d "
+    "WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype "
+    "IN ('a', 'i') UNION SELECT d.refobjid, a.adrelid, a.adnum FROM pg_depend d JOIN pg_attrdef a "
+    "ON a.oid = d.objid WHERE d.classid = 'pg_attrdef'::regclass AND d.refclassid = "
+    "'pg_class'::regclass";
+/// SQL, true when the role (an expression) may read and move sequence `s` of pg_class. The server
+/// may ask for what is no sequence before it looks at other conditions.
+std::string may_move_sequence(const std::string& role);
 
 /// Every table that an application may own, by name.
 std::vector<CatalogTable> read_catalog(Connection& connection);

@@ -7,14 +7,6 @@ namespace {
 
 constexpr const char* kPrivileges[] = {"SELECT", "INSERT", "UPDATE", "DELETE"};
 
-/// Sequences that fill columns of relations: owned by them, or named by their defaults.
-constexpr char kFills[] =
-    "SELECT d.objid AS sequence, d.refobjid AS relation FROM pg_depend d WHERE d.classid = "
-    "'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i') "
-    "UNION "
-    "SELECT d.refobjid, a.adrelid FROM pg_depend d JOIN pg_attrdef a ON a.oid = d.objid WHERE "
-    "d.classid = 'pg_attrdef'::regclass AND d.refclassid = 'pg_class'::regclass";
-
 }  // namespace
 
 // Only what is missing, so that an activation with nothing to do says nothing.
@@ -24,11 +16,14 @@ void PostgresqlNode::grant_access() {
   const std::string to = " TO " + quoted_name(session_role_);
   const Rows wanted = connection_.query(
       "SELECT DISTINCT format('GRANT USAGE ON SCHEMA %I', n.nspname), 1 FROM pg_class c JOIN "
-      "pg_namespace n ON n.oid = c.relnamespace WHERE (n.nspname = 'tidemark' OR c.oid::text IN "
-      "(SELECT t.tgrelid::text FROM pg_trigger t WHERE t.tgname ~ '^tidemark_[0-9]+_')) AND NOT "
-      "has_schema_privilege(" +
+      "pg_namespace n ON n.oid = c.relnamespace WHERE (n.nspname = 'tidemark' OR c.oid IN "
+      "(SELECT unnest(ARRAY[t.tgrelid, f.sequence, k.confrelid]) FROM pg_trigger t LEFT JOIN (" +
+      std::string(kFills) +
+      ") f ON f.relation = t.tgrelid LEFT JOIN pg_constraint k ON k.conrelid = t.tgrelid AND "
+      "k.contype = 'f' WHERE t.tgname ~ '^tidemark_[0-9]+_')) AND NOT has_schema_privilege(" +
       role +
-      ", n.oid, 'USAGE') UNION ALL SELECT format('GRANT SELECT, INSERT, UPDATE, DELETE ON %I.%I', "
+      ", n.oid, 'USAGE') AND pg_has_role(n.nspowner, 'USAGE') UNION ALL SELECT format('GRANT "
+      "SELECT, INSERT, UPDATE, DELETE ON %I.%I', "
       "n.nspname, c.relname), 2 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
       "WHERE "
       "c.relkind IN ('r', 'p') AND (n.nspname = 'tidemark' OR (NOT c.relispartition AND c.oid IN "
@@ -36,16 +31,20 @@ void PostgresqlNode::grant_access() {
       "(has_table_privilege(" +
       role + ", c.oid, 'SELECT') AND has_table_privilege(" + role +
       ", c.oid, 'INSERT') AND has_table_privilege(" + role +
-      ", c.oid, 'UPDATE') AND has_table_privilege(" + role +
-      ", c.oid, 'DELETE')) UNION ALL SELECT DISTINCT format('GRANT SELECT, USAGE, UPDATE ON "
-      "SEQUENCE "
-      "%s', s.oid::regclass), 3 FROM pg_trigger t JOIN (" +
-      std::string(kFills) +
-      ") f ON f.relation = t.tgrelid JOIN pg_class s ON s.oid = f.sequence WHERE t.tgname ~ "
-      "'^tidemark_[0-9]+_' AND pg_has_role(s.relowner, 'USAGE') AND CASE WHEN s.relkind = 'S' THEN "
-      "NOT (has_sequence_privilege(" +
-      role + ", s.oid, 'SELECT') AND has_sequence_privilege(" + role +
-      ", s.oid, 'UPDATE')) END ORDER BY 2, 1");
+      ", c.oid, 'UPDATE') AND has_table_privilege(" + role + ", c.oid, 'DELETE')) UNION ALL " +
+      // What captured tables refer to, be it in a job or not, is looked at.
+      "SELECT DISTINCT format('GRANT SELECT ON %I.%I', n.nspname, c.relname), 3 FROM pg_trigger t "
+      "JOIN pg_constraint f ON f.conrelid = t.tgrelid AND f.contype = 'f' JOIN pg_class c ON c.oid "
+      "= f.confrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE t.tgname ~ "
+      "'^tidemark_[0-9]+_' AND c.oid NOT IN (SELECT t.tgrelid FROM pg_trigger t WHERE t.tgname ~ "
+      "'^tidemark_[0-9]+_') AND pg_has_role(c.relowner, 'USAGE') AND NOT has_table_privilege(" +
+      role +
+      ", c.oid, 'SELECT') UNION ALL SELECT DISTINCT format('GRANT SELECT, USAGE, UPDATE ON "
+      "SEQUENCE %s', s.oid::regclass), 4 FROM pg_trigger t JOIN (" +
+      kFills +
+      ") f ON f.relation = t.tgrelid JOIN pg_class s ON s.oid = f.sequence AND s.relkind = 'S' "
+      "WHERE t.tgname ~ '^tidemark_[0-9]+_' AND pg_has_role(s.relowner, 'USAGE') AND NOT " +
+      may_move_sequence(role) + " ORDER BY 2, 1");
   for (int i = 0; i < wanted.size(); ++i) define(wanted.text(i, 0) + to);
   if (script_ == nullptr || wanted.empty()) return;
   script_->push_back(
@@ -125,10 +124,10 @@ std::vector<Concern> PostgresqlNode::concerns() {
                    "or a role with BYPASSRLS run the sessions"});
     }
     const Rows closed = connection_.query(
-        "SELECT s.oid::regclass::text FROM (" + std::string(kFills) +
-            ") f JOIN pg_class s ON s.oid = f.sequence WHERE f.relation = $1::oid AND CASE WHEN "
-            "s.relkind = 'S' THEN NOT (has_sequence_privilege(s.oid, 'SELECT') AND "
-            "has_sequence_privilege(s.oid, 'UPDATE')) END ORDER BY 1",
+        "SELECT format('%I.%I', n.nspname, s.relname) FROM (" + std::string(kFills) +
+            ") f JOIN pg_class s ON s.oid = f.sequence AND s.relkind = 'S' JOIN pg_namespace n ON "
+            "n.oid = s.relnamespace WHERE f.relation = $1::oid AND NOT " +
+            may_move_sequence("current_user") + " ORDER BY 1",
         {table.oid});
     for (int i = 0; i < closed.size(); ++i) {
       concerns.push_back({.table = table.spec.name,

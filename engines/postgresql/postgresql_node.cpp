@@ -6,7 +6,7 @@ namespace tidemark::postgresql {
 namespace {
 
 /// The version of the control tables that this program reads and writes.
-constexpr std::int64_t kFormat = 5;
+constexpr std::int64_t kFormat = 6;
 
 std::string pair_lock_call(const char* function) {
   return std::string("SELECT pg_catalog.") + function + "(pg_catalog.hashtextextended($1, 0))";
@@ -190,7 +190,7 @@ void PostgresqlNode::load_catalog() {
   if (connection_.in_transaction() && catalog_transaction_ == connection_.transaction()) return;
   catalog_transaction_ = connection_.in_transaction() ? connection_.transaction() : 0;
   catalog_.clear();
-  default_sequences_.clear();
+  sequences_.clear();
   for (CatalogTable& table : read_catalog(connection_)) {
     std::string table_name = table.spec.name;
     catalog_.emplace(std::move(table_name), std::move(table));

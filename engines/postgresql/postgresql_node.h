@@ -164,10 +164,11 @@ class PostgresqlNode final : public Node {
   void release_key_counter(std::int64_t table_id);
   bool keeps_runs();
 
-  /// A sequence (quoted) and a column that it fills, of a table that got rows in this transaction.
+  /// A sequence and a column that it fills, of a table that got rows in this transaction.
   struct Filled {
     std::string sequence, column, table;  // quoted
     std::int64_t table_id = 0;
+    bool numbers_key = false;  // and has the table's range of keys, if there is one
 
     friend auto operator<=>(const Filled&, const Filled&) = default;
   };
@@ -181,7 +182,7 @@ class PostgresqlNode final : public Node {
   void note_insert(const TableSql& sql);
   void fire_triggers(bool on);
   void check_uniques(const TableSql& sql);
-  const std::vector<Filled>& default_sequences(const TableSql& sql);
+  const std::vector<Filled>& sequences_of(const TableSql& sql);
   void raise_sequences();
 
   const std::string session_role_;
@@ -200,10 +201,9 @@ class PostgresqlNode final : public Node {
   /// Statements of this transaction that wait for the table that they name.
   std::vector<std::pair<std::string, std::string>> owed_keys_;
   std::set<Filled> grown_;
-  /// Of each table, those that no column owns; asked for once.
-  std::map<std::int64_t, std::vector<Filled>> default_sequences_;
-  std::set<std::int64_t> checks_uniques_;  // tables, in this transaction
-  bool fires_triggers_ = false;            // those of applications, in this transaction
+  std::map<std::int64_t, std::vector<Filled>> sequences_;  // of each table, as of the last look
+  std::set<std::int64_t> checks_uniques_;                  // tables, in this transaction
+  bool fires_triggers_ = false;  // those of applications, in this transaction
   std::int64_t stages_ = 0;
   std::string looked_at_;  // the snapshot of `pulse_`
   Pulse pulse_;

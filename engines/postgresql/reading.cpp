@@ -88,7 +88,8 @@ std::vector<Row> PostgresqlNode::unique_rivals(const ActiveTable& table, RowView
     if (value.refusal) return {};
     parameters.push_back(std::move(value.text));
     if (i > 0) incoming += ", ";
-    incoming += "$" + std::to_string(i + 1) + "::" + sql->column(i).type + " AS " + sql->name(i);
+    incoming += "$" + std::to_string(i + 1) + "::" + sql->column(i).type +
+                sql->column(i).collation + " AS " + sql->name(i);
   }
   const Rows indexes = connection_.query(
       "SELECT string_agg(pg_catalog.pg_get_indexdef(i.indexrelid, k::int, false), ', ' ORDER BY k) "

@@ -183,45 +183,40 @@ std::optional<Refusal> PostgresqlNode::write_as_local_change(const ActiveTable& 
 }
 
 void PostgresqlNode::note_insert(const TableSql& sql) {
-  for (std::size_t i = 0; i < sql.spec().columns.size(); ++i) {
-    const std::string& sequence = sql.column(i).sequence;
-    if (sequence.empty()) continue;
-    grown_.insert(
-        {.sequence = sequence, .column = sql.name(i), .table = sql.table(), .table_id = sql.id()});
-  }
-  const std::vector<Filled>& others = default_sequences(sql);
-  grown_.insert(others.begin(), others.end());
+  const std::vector<Filled>& sequences = sequences_of(sql);
+  grown_.insert(sequences.begin(), sequences.end());
 }
 
-/// DEFAULT nextval('...') of a sequence that stands by itself, which several columns may share.
-const std::vector<PostgresqlNode::Filled>& PostgresqlNode::default_sequences(const TableSql& sql) {
-  const auto [entry, is_new] = default_sequences_.try_emplace(sql.id());
-  const auto may_count = [](const CatalogColumn& column) {
-    return column.has_default && column.sequence.empty() && column.codec == Codec::integer &&
-           !column.is_boolean;
-  };
+/// Of columns of whole numbers: those that a column owns (serial, identity) and those that its
+/// default draws from, which may stand by themselves and fill several columns. One that we may not
+/// move is left alone, and check says so.
+const std::vector<PostgresqlNode::Filled>& PostgresqlNode::sequences_of(const TableSql& sql) {
+  const auto [entry, is_new] = sequences_.try_emplace(sql.id());
   std::string names;
   for (std::size_t i = 0; is_new && i < sql.spec().columns.size(); ++i) {
-    if (!may_count(sql.column(i))) continue;
+    const CatalogColumn& column = sql.column(i);
+    if (column.sequence.empty() && !column.has_default) continue;
+    if (column.codec != Codec::integer || column.is_boolean || column.type == "oid") continue;
     names += (names.empty() ? "" : ", ") + quoted_text(sql.spec().columns[i].name);
   }
   if (names.empty()) return entry->second;
   const Rows rows = connection_.query(
-      "SELECT DISTINCT format('%I.%I', n.nspname, s.relname), quote_ident(c.attname) FROM "
-      "pg_attribute c JOIN pg_attrdef a ON a.adrelid = c.attrelid AND a.adnum = c.attnum JOIN "
-      "pg_depend d ON d.classid = 'pg_attrdef'::regclass AND d.objid = a.oid AND d.refclassid = "
-      "'pg_class'::regclass JOIN pg_class s ON s.oid = d.refobjid AND s.relkind = 'S' JOIN "
-      "pg_namespace n ON n.oid = s.relnamespace WHERE c.attrelid = $1::oid AND c.attname IN (" +
-          names +
-          // Of whom it does not belong to nobody here may take numbers; check says so.
-          ") AND CASE WHEN s.relkind = 'S' THEN has_sequence_privilege(s.oid, 'SELECT') AND "
-          "has_sequence_privilege(s.oid, 'UPDATE') END",
+      "SELECT format('%I.%I', n.nspname, s.relname), c.attname::text FROM (" + std::string(kFills) +
+          ") f JOIN pg_attribute c ON c.attrelid = f.relation AND c.attnum = f.number JOIN "
+          "pg_class s ON s.oid = f.sequence JOIN pg_namespace n ON n.oid = s.relnamespace WHERE "
+          "s.relkind = 'S' AND f.relation = $1::oid AND c.attname IN (" +
+          names + ") AND " + may_move_sequence("current_user"),
       {sql.catalog().oid});
   for (int i = 0; i < rows.size(); ++i) {
-    entry->second.push_back({.sequence = rows.text(i, 0),
-                             .column = rows.text(i, 1),
-                             .table = sql.table(),
-                             .table_id = sql.id()});
+    Filled filled{.sequence = rows.text(i, 0),
+                  .column = quoted_name(rows.bytes(i, 1)),
+                  .table = sql.table(),
+                  .table_id = sql.id()};
+    for (const std::size_t position : sql.spec().key) {
+      filled.numbers_key |=
+          sql.name(position) == filled.column && sql.column(position).sequence == filled.sequence;
+    }
+    entry->second.push_back(std::move(filled));
   }
   return entry->second;
 }
@@ -235,26 +230,26 @@ void PostgresqlNode::raise_sequences() {
   for (const Filled& filled : grown_) {
     // Keys of other nodes' ranges do not matter to a sequence that has a range of its own, nor do
     // those that it will never reach.
-    std::string within = filled.column + " <= q.seqmax";
-    if (const auto range = ranges.find(filled.table_id); range != ranges.end()) {
-      within += " AND " + filled.column + " BETWEEN " + std::to_string(range->second.low) +
-                " AND " + std::to_string(range->second.high);
+    const std::string column = "t." + filled.column;
+    std::string within = column + " <= q.seqmax";
+    const auto range = ranges.find(filled.table_id);
+    if (range != ranges.end() && filled.numbers_key) {
+      within += " AND " + column + " BETWEEN " + std::to_string(range->second.low) + " AND " +
+                std::to_string(range->second.high);
     }
     const std::string quoted = quoted_text(filled.sequence);
     const Rows rows = connection_.query(
-        "SELECT steps::bigint, (last + steps * by)::bigint FROM (SELECT least(floor((g.top - "
-        "l.last "
-        "- 1) / q.seqincrement) + 1, floor((q.seqmax - l.last) / q.seqincrement)) AS steps, "
-        "l.last, "
-        "q.seqincrement AS by FROM " +
-        filled.sequence +
-        " AS s CROSS JOIN pg_catalog.pg_sequence AS q CROSS JOIN LATERAL (SELECT (CASE WHEN "
-        "s.is_called THEN s.last_value ELSE s.last_value - q.seqincrement END)::numeric AS last) "
-        "AS "
-        "l CROSS JOIN LATERAL (SELECT max(" +
-        filled.column + ") AS top FROM " + filled.table + " WHERE " + within +
-        ") AS g WHERE q.seqrelid = " + quoted +
-        "::regclass AND q.seqincrement > 0 AND g.top > l.last) AS n");
+        "SELECT least(steps, $1::bigint + 1)::bigint, (last + steps * by)::bigint FROM (SELECT "
+        "least(floor((g.top - l.last - 1) / q.seqincrement) + 1, floor((q.seqmax - l.last) / "
+        "q.seqincrement)) AS steps, l.last, q.seqincrement AS by FROM " +
+            filled.sequence +
+            " AS s CROSS JOIN pg_catalog.pg_sequence AS q CROSS JOIN LATERAL (SELECT CASE WHEN "
+            "s.is_called THEN s.last_value::numeric ELSE s.last_value::numeric - q.seqincrement "
+            "END AS last) AS l CROSS JOIN LATERAL (SELECT max(" +
+            column + ") AS top FROM " + filled.table + " AS t WHERE " + within +
+            ") AS g WHERE q.seqrelid = " + quoted +
+            "::regclass AND q.seqincrement > 0 AND g.top > l.last) AS n",
+        {std::to_string(kDrawn)});
     if (rows.empty() || rows.integer(0, 0) == 0) continue;
     if (rows.integer(0, 0) > kDrawn) {
       connection_.query("SELECT pg_catalog.setval(" + quoted + ", $1)",

@@ -69,22 +69,23 @@ def test_a_unique_value_is_what_its_index_takes_for_one(lab):
       CREATE TABLE mail(id integer PRIMARY KEY, address citext UNIQUE);
       CREATE TABLE name(id integer PRIMARY KEY, called text); CREATE UNIQUE INDEX name_called ON name(called COLLATE alike);
       CREATE TABLE seat(id integer PRIMARY KEY, hall integer, seat integer, gone boolean, UNIQUE NULLS NOT DISTINCT (hall, seat));
-      CREATE UNIQUE INDEX seat_free ON seat(abs(seat)) WHERE NOT gone;"""
+      CREATE UNIQUE INDEX seat_free ON seat(abs(seat)) WHERE NOT gone;
+      CREATE TABLE word(id integer PRIMARY KEY, w text COLLATE "tr-x-icu"); CREATE UNIQUE INDEX word_w ON word(lower(w));"""
     for server, granted in without_and_with_the_grant():
         a, b = (PgNode(lab, name, schema, server=server) for name in "ab")
         lab.job("ab", [a, b], max_deletes="100%")
         lab.activate()
         lab.sync()
         a.sql("INSERT INTO mail VALUES (1, 'One@x'); INSERT INTO name VALUES (1, 'Åsa')")
-        a.sql("INSERT INTO seat VALUES (1, NULL, 1, true), (3, 2, 5, false)")
+        a.sql("INSERT INTO seat VALUES (1, NULL, 1, true), (3, 2, 5, false); INSERT INTO word VALUES (1, 'ISI')")
         b.sql("INSERT INTO mail VALUES (2, 'oNE@X'); INSERT INTO name VALUES (2, 'åSA')")
-        b.sql("INSERT INTO seat VALUES (2, NULL, 1, true), (4, 3, -5, false)")
+        b.sql("INSERT INTO seat VALUES (2, NULL, 1, true), (4, 3, -5, false); INSERT INTO word VALUES (2, 'ısı')")
         settle(lab)
-        for table, kept in (("mail", "2"), ("name", "2"), ("seat", "2,4")):
+        for table, kept in (("mail", "2"), ("name", "2"), ("seat", "2,4"), ("word", "2")):
             require_same(table, a, b)
             require_equal(a.value("SELECT string_agg(id::text, ',' ORDER BY id) FROM " + table), kept,
                           "%s, granted %s: the later rows" % (table, granted))
-        require_equal(sorted(c["type"] for c in lab.conflicts()), ["unique_exists"] * 4, "conflicts")
+        require_equal(sorted(c["type"] for c in lab.conflicts()), ["unique_exists"] * 5, "conflicts")
 
 
 @test
@@ -96,11 +97,14 @@ def test_sequences_that_no_column_owns_are_never_behind(lab):
       CREATE TABLE ends(id integer PRIMARY KEY DEFAULT nextval('short'), v text);
       CREATE TABLE negative(id integer PRIMARY KEY DEFAULT nextval('down'), v text);
       CREATE TABLE grown(id serial PRIMARY KEY, v text); ALTER TABLE grown ALTER id TYPE bigint;
-      CREATE TABLE noted(id integer PRIMARY KEY, n integer DEFAULT 7, label text DEFAULT 'x' || nextval('shared'));""", max_deletes="100%")
+      CREATE TABLE noted(id integer PRIMARY KEY, n integer DEFAULT 7, label text DEFAULT 'x' || nextval('shared'));
+      CREATE SEQUENCE labels; CREATE SEQUENCE orders; CREATE TABLE q("Order" integer PRIMARY KEY DEFAULT nextval('orders'), code text DEFAULT 'o' || nextval('labels'));
+      ALTER SEQUENCE labels OWNED BY q.code; CREATE SEQUENCE deep MINVALUE -9223372036854775808 START -9223372036854775808;
+      CREATE TABLE under(id bigint PRIMARY KEY DEFAULT nextval('deep'));""", max_deletes="100%")
     a.sql("INSERT INTO one(v) SELECT 'a' FROM generate_series(1, 5); INSERT INTO other(v) SELECT 'a' FROM generate_series(1, 5)")
     a.sql("INSERT INTO stepped(v) SELECT 'a' FROM generate_series(1, 5); INSERT INTO ends VALUES (40, 'a'), (99, 'beyond')")
     a.sql("INSERT INTO negative(v) SELECT 'a' FROM generate_series(1, 3); INSERT INTO grown VALUES (7, 'a'), (3000000000, 'beyond')")
-    a.sql("INSERT INTO noted(id) VALUES (1)")
+    a.sql("INSERT INTO noted(id) VALUES (1); INSERT INTO q DEFAULT VALUES; INSERT INTO under DEFAULT VALUES; INSERT INTO under VALUES (5)")
     lab.sync()
     b.sql("INSERT INTO other(v) VALUES ('b'); INSERT INTO one(v) VALUES ('b'); INSERT INTO stepped(v) VALUES ('b'); INSERT INTO ends(v) VALUES ('b')")
     b.sql("INSERT INTO grown(v) VALUES ('b')")
@@ -111,8 +115,9 @@ def test_sequences_that_no_column_owns_are_never_behind(lab):
     b.sql("INSERT INTO stepped(v) VALUES ('b again')")
     require_equal(b.value("SELECT id FROM stepped WHERE v = 'b again'"), "30003", "an odd number behind an even one")
     settle(lab)
-    for table in ("one", "other", "stepped", "ends", "negative", "grown", "noted"):
+    for table in ("one", "other", "stepped", "ends", "negative", "grown", "noted", "under"):
         require_same(table, a, b)
+    require_same("q", a, b, '"Order"')
 
 
 @test
@@ -130,6 +135,47 @@ def test_a_sequence_that_the_role_may_not_move_is_named(lab):
     a.sql("INSERT INTO item(id, v) VALUES (9, 'later')", role="tm_owner")
     lab.sync()
     require_same("item", a, b)
+
+
+@test
+def test_what_tables_lean_on_outside_of_the_job_is_granted_or_left_alone(lab):
+    """A sequence in a schema of its own, and parents that no job takes: one of our owner's, one of somebody else's."""
+    schema = """CREATE SCHEMA counters; CREATE SEQUENCE counters.s; CREATE SCHEMA lists; CREATE TABLE lists.country(code text PRIMARY KEY);
+      INSERT INTO lists.country VALUES ('at'), ('pt');
+      CREATE TABLE item(id bigint PRIMARY KEY DEFAULT nextval('counters.s'), country text REFERENCES lists.country DEFERRABLE, colour text);"""
+    a, b = [PgNode(lab, n, schema, role="tm_session", owner="tm_owner") for n in "ab"]
+    for node in (a, b):
+        node.server.script(node.database, "CREATE SCHEMA paint; CREATE TABLE paint.colour(name text PRIMARY KEY); INSERT INTO paint.colour VALUES ('red');"
+                           "GRANT USAGE ON SCHEMA paint TO tm_owner; GRANT SELECT, REFERENCES ON paint.colour TO tm_owner;", role="postgres")
+        node.sql("ALTER TABLE item ADD FOREIGN KEY (colour) REFERENCES paint.colour DEFERRABLE", role="tm_owner")
+    lab.job("ab", [a, b], tables=["item"])
+    lab.activate()
+    a.sql("INSERT INTO item(country, colour) VALUES ('at', 'red'), ('pt', NULL)", role="tm_owner")
+    lab.sync()
+    b.sql("INSERT INTO item(country) VALUES ('pt')", role="tm_owner")
+    require_equal(b.rows("SELECT id FROM item ORDER BY id", role="tm_owner"), [("1",), ("2",), ("3",)], "rows of b")
+    b.sql("DELETE FROM lists.country WHERE code NOT IN (SELECT country FROM item); INSERT INTO lists.country VALUES ('se')", role="tm_owner")
+    b.sql("INSERT INTO item(country) VALUES ('se')", role="tm_owner")
+    settle(lab, 2, code=(0, 3))
+    require_equal(a.value("SELECT count(*) FROM item WHERE country = 'se'"), "0", "a row without its parent")
+    a.sql("INSERT INTO lists.country VALUES ('se')", role="tm_owner")
+    settle(lab)
+    require_same("item", a, b)
+
+
+@test
+def test_a_range_of_keys_is_not_one_of_other_numbers(lab):
+    schema = "CREATE SEQUENCE tickets; CREATE TABLE t(id serial PRIMARY KEY, ticket integer UNIQUE DEFAULT nextval('tickets'));"
+    a, b = PgNode(lab, "a", schema), PgNode(lab, "b", schema)
+    lab.job("ab", [a, b], table_settings={"t": {"keys": "ranges", "range_size": 1000}})
+    lab.activate()
+    lab.sync()
+    a.sql("INSERT INTO t(id) SELECT nextval('t_id_seq') FROM generate_series(1, 5)")
+    lab.sync()
+    b.sql("INSERT INTO t DEFAULT VALUES")
+    require_equal(b.value("SELECT max(ticket) FROM t"), "6", "the next ticket of b")
+    settle(lab)
+    require_same("t", a, b)
 
 
 SHOP = """
