@@ -182,7 +182,7 @@ Spool::Chunk Spool::next_chunk() {
 }
 
 /// With `mutex_` held.
-void Spool::recycle(Chunk&& chunk) {
+void Spool::recycle([[maybe_unused]] Chunk&& chunk) {
 #ifndef __SANITIZE_ADDRESS__  // there, who keeps a view for too long is to be noticed
   // One that had to grow for a large row would keep that much for ever.
   if (chunk.capacity() > 2 * (options_.chunk_size + kOverhang)) return;

@@ -12,7 +12,7 @@ namespace {
 
 /// Takes the first of a list whose items stand apart by chr(1).
 std::string next_of(std::string_view& list) {
-  const std::string item(list.substr(0, list.find('\1')));
+  std::string item(list.substr(0, list.find('\1')));
   list.remove_prefix(std::min(list.size(), item.size() + 1));
   return item;
 }
