@@ -333,7 +333,7 @@ class Daemon {
     control_->serve(waits);
     answer_waiting();
     if (now_is().steady_us >= next_tick_us_) tick();
-    if (reloading_) go_on_reloading();
+    if (reloading_ && !stopping()) go_on_reloading();
     if (stopping()) go_on_stopping();
   }
 
@@ -386,17 +386,20 @@ class Daemon {
   void reload() {
     if (stopping()) return;
     try {
-      next_config_ = read_config(options_.config_file);
-      next_text_ = text_of(options_.config_file);
-      next_log_ = make_daemon_log(next_config_->daemon, options_.verbose);
+      // One that was accepted before and waits for sessions to end stays the next one.
+      Config config = read_config(options_.config_file);
+      std::string text = text_of(options_.config_file);
+      next_log_ = make_daemon_log(config.daemon, options_.verbose);
+      next_text_ = std::move(text);
+      next_config_.emplace(std::move(config));
     } catch (const Error& error) {
-      next_config_.reset();
       log_->error("the new configuration is refused, the old one stays: {} (hint: {})",
                   error.what(), error.hint());
       manager_.notify("STATUS=the new configuration is refused: " + std::string(error.what()));
       return;
     }
     manager_.reloading();
+    if (reloading_) return;  // sessions are not given more time to end for being asked again
     reloading_ = true;
     reloading_since_us_ = now_is().steady_us;
   }
@@ -408,6 +411,8 @@ class Daemon {
       if (since_us > kReloadPatienceUs + kStopUs) works_->workers.cut_all();
       return;
     }
+    // How the last sessions ended; those that were cut for the new configuration have not failed.
+    take_events();
     reloading_ = false;
     const DaemonConfig& next = next_config_->daemon;
     log_ = std::move(next_log_);
@@ -416,7 +421,6 @@ class Daemon {
         next.metrics_port != settings_.metrics_port) {
       log_->warn("socket, state and metrics stay as they are until the daemon is started anew");
     }
-    take_events();  // how the last sessions ended
     note_heartbeats();
     const Moment now = now_is();
     const auto left = leave(now, next_text_ != config_text_);

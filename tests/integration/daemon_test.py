@@ -395,6 +395,37 @@ def test_a_new_configuration_is_taken_over_and_a_wrong_one_refused(lab):
 
 
 @test
+def test_a_wrong_configuration_does_not_undo_a_good_one_that_waits_for_a_session(lab):
+    lab.settings["lock_timeout"] = "60s"
+    a, b = pair(lab)
+    c = lab.node("c", T, wal=True)
+    lab.job("ac", [a, c], schedule="continuous")
+    lab.activate()
+    second = lab.jobs.pop("ac")
+    with Daemon(lab) as daemon:
+        a.sql("INSERT INTO t VALUES (1, 'x')")
+        wait_for(lambda: len(rows(b)) == 1, "the row")
+        holder = connect(b.path)
+        holder.execute("BEGIN IMMEDIATE")
+        a.sql("INSERT INTO t VALUES (2, 'y')")
+        wait_for(lambda: daemon.status()["running"] == 1, daemon.log)
+        lab.jobs["ac"] = second
+        lab.write_config()
+        daemon.reload()
+        time.sleep(0.5)
+        good = lab.config.read_text()
+        lab.config.write_text(good + "\n[job.bad]\nnodes = []\n")
+        daemon.reload()
+        wait_for(lambda: "the old one stays" in daemon.log(), daemon.log)
+        require("configuration read anew" not in daemon.log(), "a session was at work: " + daemon.log())
+        lab.config.write_text(good)
+        holder.close()
+        wait_for(lambda: "configuration read anew: 2 jobs" in daemon.log(), daemon.log)
+        wait_for(lambda: len(rows(c)) == 2, "the new job")
+        require("next try in" not in daemon.log(), "a session failed: " + daemon.log())
+
+
+@test
 def test_alerts_begin_once_and_end_once(lab):
     told = lab.directory / "told"
     a, b = pair(lab, alert={"no_success_for": "2s", "conflicts": 1, "exec": "cat >> %s" % told})
