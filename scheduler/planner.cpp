@@ -48,6 +48,14 @@ void Planner::ended(PairId pair, Moment now) {
   state.met_us = now.steady_us;
 }
 
+void Planner::unmet(PairId id, Moment now) {
+  ended(id, now);
+  PairState& state = pair_states_[id];
+  state.wanted = true;
+  // Whoever asked for it has not got it.
+  state.kicked = state.kicked || state.began_kicked;
+}
+
 void Planner::done(PairId id, const Done& what, Moment now) {
   const Pair& pair = pairs_[id];
   PairState& state = pair_states_[id];
@@ -68,6 +76,7 @@ void Planner::done(PairId id, const Done& what, Moment now) {
       what.changes < limits_.flood_changes ? limits_.max_rest_us : limits_.flood_rest_us;
   state.not_before_us =
       now.steady_us + std::clamp(factor * took_us, limits_.min_rest_us, longest_us);
+  if (state.kicked) state.not_before_us = now.steady_us;  // asked for while it was at work
   // What a later pair of a round brought to the first node has yet to reach those that met before.
   if (!what.first_learned || jobs_[pair.job].timing.continuous || !state.in_round) return;
   for (PairId other = 0; other < pairs_.size(); ++other) {
@@ -81,10 +90,12 @@ void Planner::done(PairId id, const Done& what, Moment now) {
 
 Moment Planner::failed(PairId id, double jitter, Moment now) {
   PairState& state = pair_states_[id];
-  ended(id, now);
-  state.wanted = true;
+  // Whoever asked for it meanwhile knows more than the failures before.
+  const bool asked_anew = state.kicked;
+  unmet(id, now);
   std::int64_t pause_us = limits_.first_retry_us;
-  for (int i = 0; i < state.failures && pause_us < limits_.last_retry_us; ++i) pause_us *= 2;
+  for (int i = 0; i < state.failures && !asked_anew && pause_us < limits_.last_retry_us; ++i)
+    pause_us *= 2;
   ++state.failures;
   pause_us = std::min(pause_us, limits_.last_retry_us);
   // Many that failed together, because a server went away, must not come back together.
@@ -95,8 +106,7 @@ Moment Planner::failed(PairId id, double jitter, Moment now) {
 }
 
 void Planner::found_locked(PairId id, Moment now) {
-  ended(id, now);
-  pair_states_[id].wanted = true;
+  unmet(id, now);
   pair_states_[id].not_before_us = now.steady_us + limits_.locked_retry_us;
 }
 
@@ -108,12 +118,8 @@ void Planner::is_back(const std::string& node) {
 }
 
 void Planner::gave_up(PairId id, Moment now) {
-  ended(id, now);
-  PairState& state = pair_states_[id];
-  state.wanted = true;
-  // Whoever asked for it has not got it.
-  state.kicked = state.kicked || state.began_kicked;
-  state.not_before_us = now.steady_us;
+  unmet(id, now);
+  pair_states_[id].not_before_us = now.steady_us;
 }
 
 void Planner::want(PairId id) {
@@ -147,6 +153,7 @@ void Planner::kick(std::size_t job) {
     if (pairs_[id].job != job) continue;
     PairState& state = pair_states_[id];
     state.wanted = state.kicked = state.in_round = true;
+    state.not_before_us = 0;
   }
 }
 
@@ -259,17 +266,15 @@ Planner::Decision Planner::decide(Moment now) {
       earlier(decision.wake_us, std::max(sweep_us, now.steady_us + 1));
     }
     if (!state.wanted) continue;
-    if (!state.kicked) {
-      if (const auto until_us =
-              timing.excluded_until ? timing.excluded_until(now.day_us) : std::nullopt) {
-        earlier(decision.wake_us,
-                now.steady_us + std::max<std::int64_t>(*until_us - now.day_us, 1));
-        continue;
-      }
-      if (now.steady_us < state.not_before_us) {
-        earlier(decision.wake_us, state.not_before_us);
-        continue;
-      }
+    if (const auto until_us = timing.excluded_until && !state.kicked
+                                  ? timing.excluded_until(now.day_us)
+                                  : std::nullopt) {
+      earlier(decision.wake_us, now.steady_us + std::max<std::int64_t>(*until_us - now.day_us, 1));
+      continue;
+    }
+    if (now.steady_us < state.not_before_us) {
+      earlier(decision.wake_us, state.not_before_us);
+      continue;
     }
     if (!state.waits_since_us) state.waits_since_us = now.steady_us;
     ready.push_back(id);

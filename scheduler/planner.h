@@ -121,7 +121,9 @@ class Planner {
   /// `done`: when the job is had anew, for each second node the time of the schedule up to which
   /// its runs were done by whoever had the lease; those are not done again.
   void lease(std::size_t job, bool leased, const std::map<std::string, std::int64_t>& done = {});
-  /// Runs the job once as soon as there is room, whatever its schedule, windows and retries say.
+  /// Runs the job once as soon as there is room, whatever its schedule, windows and retries say. It
+  /// is asked for until it succeeds; one that fails is tried again like any other, but for windows
+  /// and pauses.
   void kick(std::size_t job);
   /// What falls due by now is wanted; decide() does it as well.
   void raise_due(Moment now);
@@ -156,7 +158,7 @@ class Planner {
   };
   struct PairState {
     bool wanted = false;    // by its schedule, by a round of its job, or because it never met
-    bool kicked = false;    // at once
+    bool kicked = false;    // whatever windows and pauses say
     bool in_round = false;  // of its job's current round, and has not met twice in it
     std::optional<std::int64_t> due_us;  // time of day: as Debt::due_us, until the run succeeded
     std::optional<std::int64_t> waits_since_us;  // steady
@@ -182,6 +184,7 @@ class Planner {
   bool has_news(const Pair& pair, PairState& state);
   bool side_has_news(const JobConfig& job, const std::string& node, Side& side) const;
   void ended(PairId pair, Moment now);
+  void unmet(PairId pair, Moment now);
 
   const std::vector<Job> jobs_;
   const std::set<std::string> exclusive_;

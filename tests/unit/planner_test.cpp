@@ -469,6 +469,45 @@ TEST_CASE("a job that has become manual does not make up for its schedule") {
   CHECK(manual.settle() == 0);
 }
 
+TEST_CASE("a run of a paused job that was asked for is tried until it succeeds") {
+  World world;
+  Timing& timing = world.cron("ab", {"a", "b"}, 3600 * kSecond);
+  timing.excluded_until = [](std::int64_t now_us) { return now_us + 60 * kSecond; };
+  world.planner().pause(0, true);
+  world.planner().kick(0);
+  CHECK(world.begun() == Pairs{0});
+  world.planner().found_locked(0, world.now);
+  CHECK(world.begun() == Pairs{});
+  world.pass(world.limits.locked_retry_us);
+  CHECK(world.begun() == Pairs{0});
+  const Moment next = world.planner().failed(0, 1, world.now);
+  CHECK(world.begun() == Pairs{});
+  SUBCASE("when its time comes") { world.pass(next.steady_us - world.now.steady_us); }
+  SUBCASE("when somebody asks again") { world.planner().kick(0); }
+  SUBCASE("when a node is back") { world.planner().is_back("b"); }
+  CHECK(world.begun() == Pairs{0});
+  world.done(0);
+  world.pass(3600 * kSecond);
+  CHECK(world.begun() == Pairs{});
+}
+
+TEST_CASE("a run that somebody asks for while the pair is at work follows at once") {
+  World world;
+  world.job("ab", {"a", "b"});
+  world.planner().kick(0);
+  REQUIRE(world.begun() == Pairs{0});
+  world.pass(60 * kSecond);
+  world.planner().kick(0);
+  world.done(0);
+  CHECK(world.begun() == Pairs{0});
+  for (int i = 0; i < 5; ++i) world.planner().failed(0, 1, world.now);
+  world.planner().kick(0);
+  REQUIRE(world.begun() == Pairs{0});
+  world.planner().kick(0);
+  CHECK(world.planner().failed(0, 1, world.now).steady_us ==
+        world.now.steady_us + world.limits.first_retry_us);
+}
+
 TEST_CASE("a round goes on where a planner takes over") {
   World world;
   world.cron("all", {"a", "b", "c"}, 3600 * kSecond);
