@@ -267,6 +267,7 @@ class Daemon {
       left[{run.job, run.first, run.second}].debt = {.wanted = run.wanted,
                                                      .kicked = run.kicked,
                                                      .in_round = run.in_round,
+                                                     .at_start = false,
                                                      .due_us = run.due_us};
     }
     for (const SilentPair& pair : state_.silent) {

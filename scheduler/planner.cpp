@@ -159,14 +159,21 @@ void Planner::kick(std::size_t job) {
 
 void Planner::take_over(PairId id, const Debt& debt) {
   PairState& state = pair_states_[id];
-  // A job that has no schedule any more owes nothing to it.
-  if (debt.due_us && !jobs_[pairs_[id].job].timing.next && !debt.kicked) return;
+  const Timing& timing = jobs_[pairs_[id].job].timing;
+  // What the job owed by a schedule that it has no more is nobody's wish now. That it began with
+  // its daemon is no run of a timetable either.
+  const bool owes = timing.at_start || (timing.next && !debt.at_start);
+  if (!owes && !debt.kicked) {
+    // It may have its part in what somebody asked for.
+    state.in_round = state.in_round || (debt.in_round && !debt.at_start);
+    return;
+  }
   state.failures = debt.failures;
   state.not_before_us = debt.not_before_us;
   state.in_round = state.in_round || debt.in_round;
   state.wanted = state.wanted || debt.wanted;
   state.kicked = debt.kicked;
-  state.due_us = debt.due_us;
+  state.due_us = owes ? debt.due_us : std::nullopt;
 }
 
 Planner::Debt Planner::debt(PairId id) const {
@@ -174,6 +181,7 @@ Planner::Debt Planner::debt(PairId id) const {
   return {.wanted = state.wanted || state.running,
           .kicked = state.kicked || (state.running && state.began_kicked),
           .in_round = state.in_round,
+          .at_start = jobs_[pairs_[id].job].timing.at_start,
           .due_us = state.due_us,
           .failures = state.failures,
           .not_before_us = state.not_before_us};

@@ -80,6 +80,7 @@ class Planner {
     bool wanted = false;  // also when it is at work: that may be cut short
     bool kicked = false;
     bool in_round = false;
+    bool at_start = false;               // the job began with its daemon, not by a timetable
     std::optional<std::int64_t> due_us;  // the time of its schedule for which it is wanted
     int failures = 0;
     std::int64_t not_before_us = 0;  // steady
@@ -127,7 +128,7 @@ class Planner {
   void kick(std::size_t job);
   /// What falls due by now is wanted; decide() does it as well.
   void raise_due(Moment now);
-  /// Takes over what a planner before this one left undone.
+  /// Takes over what a planner before this one left undone, as far as the job's timing owes it.
   void take_over(PairId pair, const Debt& debt);
 
   // --- What to do

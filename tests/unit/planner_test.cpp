@@ -508,6 +508,41 @@ TEST_CASE("a run that somebody asks for while the pair is at work follows at onc
         world.now.steady_us + world.limits.first_retry_us);
 }
 
+TEST_CASE("a job that began with its daemon and has another timing now owes nothing") {
+  const auto failing = [](bool kicked) {
+    World world;
+    world.every("ab", {"a", "b"}, 30 * kSecond);
+    world.settle();
+    world.pass(30 * kSecond);
+    REQUIRE(world.begun() == Pairs{0});
+    world.planner().failed(0, 1, world.now);
+    if (kicked) world.planner().kick(0);
+    return world.planner().debt(0);
+  };
+  World first;
+  first.continuous("ab", {"a", "b"});
+  REQUIRE(first.begun() == Pairs{0});
+  first.planner().failed(0, 1, first.now);
+  for (const Planner::Debt& debt : {failing(false), first.planner().debt(0)}) {
+    for (const bool manual : {true, false}) {
+      CAPTURE(manual);
+      World world;
+      if (manual) {
+        world.job("ab", {"a", "b"});
+      } else {
+        world.cron("ab", {"a", "b"}, 86'400 * kSecond);
+      }
+      world.planner().take_over(0, debt);
+      CHECK(world.settle() == 0);
+      CHECK(world.planner().failures(0) == 0);
+    }
+  }
+  World world;
+  world.job("ab", {"a", "b"});
+  world.planner().take_over(0, failing(true));
+  CHECK(world.settle() == 1);
+}
+
 TEST_CASE("a round goes on where a planner takes over") {
   World world;
   world.cron("all", {"a", "b", "c"}, 3600 * kSecond);
