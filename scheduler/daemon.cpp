@@ -46,8 +46,7 @@
 namespace tidemark::scheduler {
 namespace {
 
-using DoneRuns = std::map<std::string, std::int64_t>;
-using Event = std::variant<WatchEvent, SessionEnded, HeartbeatsSent>;
+using Event = std::variant<WatchEvent, SessionEnded, HeartbeatsSent, RunsNotNoted>;
 
 /// Alerts, silent sessions and unused connections are looked after this often.
 constexpr std::int64_t kTickUs = 1'000'000;
@@ -157,7 +156,8 @@ struct Works {
         workers(
             config, pool, nullptr,
             [&mailbox](SessionEnded ended) { mailbox.put(std::move(ended)); },
-            [&mailbox](HeartbeatsSent sent) { mailbox.put(std::move(sent)); }),
+            [&mailbox](HeartbeatsSent sent) { mailbox.put(std::move(sent)); },
+            [&mailbox](RunsNotNoted failed) { mailbox.put(std::move(failed)); }),
         watcher(config, watch_plan(config),
                 [&mailbox](WatchEvent event) { mailbox.put(std::move(event)); }) {
     for (std::size_t job = 0; job < planner.jobs().size(); ++job) {
@@ -275,6 +275,10 @@ class Daemon {
                                                                   .since_us = pair.since_us};
     }
     set_up(std::move(config), began_, left);
+    // Whoever kept what is owed may have been killed in the midst of a round.
+    for (std::size_t job = 0; job < works_->config.jobs.size(); ++job) {
+      works_->planner.begin_round_anew(job);
+    }
     files.keep();
   }
 
@@ -284,8 +288,10 @@ class Daemon {
                options_.config_file.string(), ::getpid(), works->config.jobs.size(),
                works->config.daemon.parallel);
     manager_.notify("READY=1\nSTATUS=" + std::to_string(works->config.jobs.size()) + " jobs");
-    while (!ended()) turn(signals);
-    take_events();  // how the last sessions ended decides what is owed
+    do {
+      while (!ended()) turn(signals);
+      take_events();     // how the last sessions ended decides what is owed
+    } while (!ended());  // and may be noted in a hub
     note_owed();
     // While nobody wants a daemon its silence is none; one that is killed again and again is.
     const Moment now = now_is();
@@ -340,10 +346,7 @@ class Daemon {
 
   void begin(Planner::PairId id) {
     const Planner::Pair& pair = works_->planner.pairs()[id];
-    // Runs of jobs that begin with every daemon anyway are not told to the others.
-    const bool told = !works_->planner.jobs()[pair.job].timing.at_start;
-    works_->workers.begin(id, works_->config.jobs[pair.job], pair.first, pair.second,
-                          told ? works_->planner.debt(id).due_us : std::nullopt);
+    works_->workers.begin(id, works_->config.jobs[pair.job], pair.first, pair.second);
   }
 
   void take_events() {
@@ -414,6 +417,7 @@ class Daemon {
     }
     // How the last sessions ended; those that were cut for the new configuration have not failed.
     take_events();
+    if (works_->workers.running() > 0) return;  // the end of a round is noted
     reloading_ = false;
     const DaemonConfig& next = next_config_->daemon;
     log_ = std::move(next_log_);
@@ -614,7 +618,7 @@ class Daemon {
                    held ? "this daemon" : "another daemon, or by none for now");
         if (!held) cut_job(job);
         const auto done = leases.done.find(config.name);
-        planner.lease(job, held, done == leases.done.end() ? DoneRuns{} : done->second);
+        planner.lease(job, held, done == leases.done.end() ? Planner::DoneRuns{} : done->second);
         forget_errors(job);
       } else if (held && surplus > 0 && !planner.running(job) && !planner.paused(job)) {
         // One that is paused stays here: the other daemon would run it.
@@ -646,6 +650,13 @@ class Daemon {
     for (Planner::PairId id = 0; id < works_->planner.pairs().size(); ++id) {
       if (works_->planner.pairs()[id].job == job) works_->workers.cut(id);
     }
+  }
+
+  void happened(const RunsNotNoted& failed) {
+    log_->warn(
+        "job {}: that its run is done is not noted, another daemon may do it again: {} "
+        "(hint: {})",
+        failed.job, failed.error.logged(), failed.error.hint());
   }
 
   void happened(const SessionEnded& ended) {
@@ -690,7 +701,7 @@ class Daemon {
   void succeeded(const SessionEnded& ended, const Planner::Pair& pair, PairRecord& record,
                  const Moment& now) {
     const SessionReport& report = ended.report;
-    works_->planner.done(
+    Planner::DoneRuns runs = works_->planner.done(
         ended.pair,
         {.first_learned = report.to_first.wrote,
          .second_learned = report.to_second.wrote,
@@ -698,6 +709,10 @@ class Daemon {
          .second_knows = report.second_knows,
          .changes = report.to_first.total().changed() + report.to_second.total().changed()},
         now);
+    const JobConfig& job = works_->config.jobs[pair.job];
+    if (!runs.empty() && is_shared(works_->config.node(pair.first).url)) {
+      works_->workers.note(job, std::move(runs));
+    }
     metrics_.session_done(report, ended.took_us, ended.waiting, now.day_us);
     alerts_.conflicts(report.job,
                       report.to_first.total().conflicts + report.to_second.total().conflicts,

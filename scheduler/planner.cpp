@@ -56,14 +56,12 @@ void Planner::unmet(PairId id, Moment now) {
   state.kicked = state.kicked || state.began_kicked;
 }
 
-void Planner::done(PairId id, const Done& what, Moment now) {
+Planner::DoneRuns Planner::done(PairId id, const Done& what, Moment now) {
   const Pair& pair = pairs_[id];
   PairState& state = pair_states_[id];
   const std::int64_t took_us = now.steady_us - state.began_us;
   ended(id, now);
   state.failures = 0;
-  // A time that came while the session was at work is another run's.
-  if (!state.wanted) state.due_us.reset();
   state.first = {.generation = state.first_at_begin.generation,
                  .schema = state.first_at_begin.schema,
                  .knows = what.first_knows};
@@ -77,15 +75,54 @@ void Planner::done(PairId id, const Done& what, Moment now) {
   state.not_before_us =
       now.steady_us + std::clamp(factor * took_us, limits_.min_rest_us, longest_us);
   if (state.kicked) state.not_before_us = now.steady_us;  // asked for while it was at work
+  if (jobs_[pair.job].timing.continuous) return {};
   // What a later pair of a round brought to the first node has yet to reach those that met before.
-  if (!what.first_learned || jobs_[pair.job].timing.continuous || !state.in_round) return;
-  for (PairId other = 0; other < pairs_.size(); ++other) {
+  for (PairId other = 0; other < pairs_.size() && what.first_learned && state.in_round; ++other) {
     PairState& met = pair_states_[other];
     if (other == id || pairs_[other].job != pair.job || !met.in_round || met.wanted || met.running)
       continue;
     met.wanted = true;
+    met.kicked = state.began_kicked;
     met.in_round = false;
   }
+  return end_round(pair.job);
+}
+
+// Until then no pair of the job is done, because another one may call for it once more.
+Planner::DoneRuns Planner::end_round(std::size_t job) {
+  for (PairId id = 0; id < pairs_.size(); ++id) {
+    if (pairs_[id].job == job && (pair_states_[id].wanted || pair_states_[id].running)) return {};
+  }
+  DoneRuns runs;
+  for (PairId id = 0; id < pairs_.size(); ++id) {
+    PairState& state = pair_states_[id];
+    if (pairs_[id].job != job) continue;
+    state.in_round = false;
+    // Runs of jobs that begin with every daemon anyway are not told to the others.
+    if (state.due_us && !jobs_[job].timing.at_start) runs[pairs_[id].second] = *state.due_us;
+    state.due_us.reset();
+  }
+  return runs;
+}
+
+void Planner::begin_round_anew(std::size_t job) {
+  bool wanted = false;
+  bool kicked = false;
+  const auto each = [&](const auto& act) {
+    for (PairId id = 0; id < pairs_.size(); ++id) {
+      if (pairs_[id].job == job) act(pair_states_[id]);
+    }
+  };
+  each([&](const PairState& state) {
+    wanted = wanted || state.wanted;
+    kicked = kicked || (state.wanted && state.kicked);
+  });
+  if (!wanted || jobs_[job].timing.continuous) return;
+  each([&](PairState& state) {
+    if (state.running || state.wanted || !state.in_round) return;
+    state.wanted = true;
+    state.kicked = kicked;
+  });
 }
 
 Moment Planner::failed(PairId id, double jitter, Moment now) {
@@ -126,9 +163,12 @@ void Planner::want(PairId id) {
   if (!pair_states_[id].running) pair_states_[id].wanted = true;
 }
 
-void Planner::lease(std::size_t job, bool leased, const std::map<std::string, std::int64_t>& done) {
+void Planner::lease(std::size_t job, bool leased, const DoneRuns& done) {
   JobState& state = states_[job];
-  for (PairId id = 0; id < pairs_.size() && leased && !state.leased; ++id) {
+  const bool anew = leased && !state.leased;
+  state.leased = leased;
+  if (!anew) return;
+  for (PairId id = 0; id < pairs_.size(); ++id) {
     if (pairs_[id].job != job) continue;
     PairState& pair = pair_states_[id];
     if (jobs_[job].timing.continuous) {
@@ -140,12 +180,12 @@ void Planner::lease(std::size_t job, bool leased, const std::map<std::string, st
     if (!pair.due_us || found == done.end() || found->second < *pair.due_us) continue;
     pair.due_us.reset();
     if (pair.kicked || pair.running) continue;
-    pair.wanted = false;
+    pair.wanted = pair.in_round = false;
     pair.waits_since_us.reset();
     pair.failures = 0;
     pair.not_before_us = 0;
   }
-  state.leased = leased;
+  begin_round_anew(job);  // whoever had it before may have been in the midst of it
 }
 
 void Planner::kick(std::size_t job) {

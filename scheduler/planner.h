@@ -81,7 +81,7 @@ class Planner {
     bool kicked = false;
     bool in_round = false;
     bool at_start = false;               // the job began with its daemon, not by a timetable
-    std::optional<std::int64_t> due_us;  // the time of its schedule for which it is wanted
+    std::optional<std::int64_t> due_us;  // the time of its schedule for which its round is
     int failures = 0;
     std::int64_t not_before_us = 0;  // steady
 
@@ -105,7 +105,10 @@ class Planner {
     std::map<std::string, std::uint64_t> second_knows;
     std::int64_t changes = 0;  // rows written on either node
   };
-  void done(PairId pair, const Done& what, Moment now);
+  /// For each second node the time of the job's schedule up to which its runs are done.
+  using DoneRuns = std::map<std::string, std::int64_t>;
+  /// The answer is for other daemons of the job: what the round has done that ends with it.
+  DoneRuns done(PairId pair, const Done& what, Moment now);
   /// `jitter` from 0 to 1. The answer is when the pair is tried again.
   Moment failed(PairId pair, double jitter, Moment now);
   void found_locked(PairId pair, Moment now);
@@ -119,9 +122,9 @@ class Planner {
   /// Paused jobs, held jobs (somebody works on one by hand) and jobs without a lease begin nothing.
   void pause(std::size_t job, bool paused) { states_[job].paused = paused; }
   void hold(std::size_t job, bool held) { states_[job].held = held; }
-  /// `done`: when the job is had anew, for each second node the time of the schedule up to which
-  /// its runs were done by whoever had the lease; those are not done again.
-  void lease(std::size_t job, bool leased, const std::map<std::string, std::int64_t>& done = {});
+  /// `done`: when the job is had anew, the runs that were done by whoever had the lease; those are
+  /// not done again.
+  void lease(std::size_t job, bool leased, const DoneRuns& done = {});
   /// Runs the job once as soon as there is room, whatever its schedule, windows and retries say. It
   /// is asked for until it succeeds; one that fails is tried again like any other, but for windows
   /// and pauses.
@@ -130,6 +133,9 @@ class Planner {
   void raise_due(Moment now);
   /// Takes over what a planner before this one left undone, as far as the job's timing owes it.
   void take_over(PairId pair, const Debt& debt);
+  /// In a round that was left open pairs that have met meet again: nobody knows what the sessions
+  /// that did not tell their end have brought to the first node.
+  void begin_round_anew(std::size_t job);
 
   // --- What to do
   struct Decision {
@@ -161,7 +167,7 @@ class Planner {
     bool wanted = false;    // by its schedule, by a round of its job, or because it never met
     bool kicked = false;    // whatever windows and pauses say
     bool in_round = false;  // of its job's current round, and has not met twice in it
-    std::optional<std::int64_t> due_us;  // time of day: as Debt::due_us, until the run succeeded
+    std::optional<std::int64_t> due_us;  // time of day: as Debt::due_us, until the round is over
     std::optional<std::int64_t> waits_since_us;  // steady
     bool running = false;
     bool began_kicked = false;
@@ -186,6 +192,7 @@ class Planner {
   bool side_has_news(const JobConfig& job, const std::string& node, Side& side) const;
   void ended(PairId pair, Moment now);
   void unmet(PairId pair, Moment now);
+  DoneRuns end_round(std::size_t job);
 
   const std::vector<Job> jobs_;
   const std::set<std::string> exclusive_;

@@ -23,12 +23,14 @@ struct SessionWorkers::Shown {
 };
 
 SessionWorkers::SessionWorkers(const Config& config, NodePool& pool,
-                               std::shared_ptr<spdlog::logger> log, Ended ended, Sent sent)
+                               std::shared_ptr<spdlog::logger> log, Ended ended, Sent sent,
+                               NotNoted not_noted)
     : config_(config),
       pool_(pool),
       log_(std::move(log)),
       ended_(std::move(ended)),
-      sent_(std::move(sent)) {}
+      sent_(std::move(sent)),
+      not_noted_(std::move(not_noted)) {}
 
 SessionWorkers::~SessionWorkers() {
   stop_all();
@@ -42,13 +44,20 @@ SessionWorkers::~SessionWorkers() {
 }
 
 void SessionWorkers::begin(Planner::PairId pair, const JobConfig& job, const std::string& first,
-                           const std::string& second, std::optional<std::int64_t> due_us) {
+                           const std::string& second) {
   auto task = std::make_shared<Task>();
   task->pair = pair;
   task->job = &job;
   task->first = first;
   task->second = second;
-  task->due_us = due_us;
+  start(std::move(task));
+}
+
+void SessionWorkers::note(const JobConfig& job, Planner::DoneRuns runs) {
+  auto task = std::make_shared<Task>();
+  task->job = &job;
+  task->first = job.nodes.front();
+  task->runs = std::move(runs);
   start(std::move(task));
 }
 
@@ -80,8 +89,10 @@ void SessionWorkers::work() {
     const auto task = running_.insert(running_.end(), std::move(waiting_.front()));
     waiting_.pop_front();
     lock.unlock();
-    if ((*task)->beats.empty()) {
+    if ((*task)->is_session()) {
       run(**task);
+    } else if (!(*task)->runs.empty()) {
+      note(**task);
     } else {
       send(**task);
     }
@@ -125,6 +136,24 @@ void SessionWorkers::send(Task& task) {
     sent.error = Error(ExitCode::failed, error.what(), "");
   }
   sent_(std::move(sent));
+}
+
+// Also when it was told to stop: nobody waits for long, and what is not noted is done twice.
+void SessionWorkers::note(Task& task) {
+  try {
+    NodePool::Lent lent = pool_.take(task.first, false);
+    {
+      const Shown shown(task, lent.node.get(), nullptr);
+      for (const auto& [peer, due_us] : task.runs) {
+        lent.node->note_done_run(task.job->name, peer, due_us);
+      }
+    }
+    pool_.give_back(task.first, std::move(lent));
+  } catch (const Error& error) {
+    not_noted_({.job = task.job->name, .error = error});
+  } catch (const std::exception& error) {
+    not_noted_({.job = task.job->name, .error = Error(ExitCode::failed, error.what(), "")});
+  }
 }
 
 std::int64_t SessionWorkers::write_heartbeats(Task& task) {
@@ -176,7 +205,6 @@ SessionReport SessionWorkers::meet(Task& task, bool fresh, std::int64_t& waiting
                                  .log = log_};
     report =
         run_session(*task.job, *first.node, *second.node, config_.tombstone_retention, options);
-    if (task.due_us) first.node->note_done_run(task.job->name, task.second, *task.due_us);
     waiting = first.node->count_quarantined() + second.node->count_quarantined();
   }
   pool_.give_back(task.first, std::move(first));
@@ -188,7 +216,7 @@ void SessionWorkers::stop(Planner::PairId pair) {
   const std::lock_guard guard(mutex_);
   for (const auto* tasks : {&waiting_, &running_}) {
     for (const auto& task : *tasks) {
-      if (task->pair == pair && task->beats.empty()) task->stops = true;
+      if (task->pair == pair && task->is_session()) task->stops = true;
     }
   }
 }
@@ -210,7 +238,7 @@ void SessionWorkers::cut(Task& task) {
 void SessionWorkers::cut(Planner::PairId pair) {
   const std::lock_guard guard(mutex_);
   for (const auto& task : running_) {
-    if (task->pair == pair && task->beats.empty()) cut(*task);
+    if (task->pair == pair && task->is_session()) cut(*task);
   }
 }
 
@@ -222,7 +250,7 @@ void SessionWorkers::cut_all() {
 void SessionWorkers::cut_senders(Clock::duration patience) {
   const std::lock_guard guard(mutex_);
   for (const auto& task : running_) {
-    if (task->beats.empty()) continue;
+    if (task->is_session()) continue;
     const Clock::time_point began{Clock::duration(task->seen.load())};
     if (Clock::now() - began > patience) cut(*task);
   }
@@ -232,7 +260,7 @@ std::vector<SessionWorkers::Life> SessionWorkers::lives() const {
   const std::lock_guard guard(mutex_);
   std::vector<Life> result;
   for (const auto& task : running_) {
-    if (!task->beats.empty()) continue;
+    if (!task->is_session()) continue;
     result.push_back(
         {.pair = task->pair, .seen = Clock::time_point(Clock::duration(task->seen.load()))});
   }

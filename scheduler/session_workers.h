@@ -40,23 +40,31 @@ struct HeartbeatsSent {
   std::optional<Error> error;
 };
 
+/// What a round has done could not be noted: another daemon that takes the job over does it again.
+struct RunsNotNoted {
+  std::string job;
+  Error error;
+};
+
 class SessionWorkers {
  public:
   using Clock = std::chrono::steady_clock;
   using Ended = std::function<void(SessionEnded)>;
   using Sent = std::function<void(HeartbeatsSent)>;
+  using NotNoted = std::function<void(RunsNotNoted)>;
 
   /// All references must outlive this.
   SessionWorkers(const Config& config, NodePool& pool, std::shared_ptr<spdlog::logger> log,
-                 Ended ended, Sent sent);
+                 Ended ended, Sent sent, NotNoted not_noted);
   ~SessionWorkers();
   SessionWorkers(const SessionWorkers&) = delete;
   SessionWorkers& operator=(const SessionWorkers&) = delete;
 
-  /// `due_us`: the time of the schedule that the session is for, which is noted in the first node
-  /// when it succeeded, so that another daemon does not do it again.
   void begin(Planner::PairId pair, const JobConfig& job, const std::string& first,
-             const std::string& second, std::optional<std::int64_t> due_us);
+             const std::string& second);
+  /// Notes in the job's first node which runs are done, so that another daemon does not do them
+  /// again.
+  void note(const JobConfig& job, Planner::DoneRuns runs);
   /// Writes heartbeats of one node, in a transaction of their own as an application would.
   void send(const std::string& node, std::vector<Heartbeats::Beat> beats);
   /// At the next safe point; SessionEnded has an Error interrupted then.
@@ -65,7 +73,7 @@ class SessionWorkers {
   /// Cuts the session off from its nodes.
   void cut(Planner::PairId pair);
   void cut_all();
-  /// Heartbeats that take longer than this to be written are given up.
+  /// Heartbeats and notes that take longer than this to be written are given up.
   void cut_senders(Clock::duration patience);
   /// Since when a session gave no sign of life.
   struct Life {
@@ -80,13 +88,15 @@ class SessionWorkers {
     Planner::PairId pair = 0;
     const JobConfig* job = nullptr;
     std::string first, second;
-    std::optional<std::int64_t> due_us;
     std::vector<Heartbeats::Beat> beats;  // to send by the first node; then it is no session
+    Planner::DoneRuns runs;               // to note in the first node; neither
     std::atomic<bool> stops{false};
     std::atomic<Clock::rep> seen{0};
     std::mutex nodes_mutex;  // guards both: whoever cuts must find them alive
     Node* first_node = nullptr;
     Node* second_node = nullptr;
+
+    bool is_session() const { return beats.empty() && runs.empty(); }
   };
 
   struct Shown;
@@ -95,6 +105,7 @@ class SessionWorkers {
   void start(std::shared_ptr<Task> task);
   void run(Task& task);
   void send(Task& task);
+  void note(Task& task);
   std::int64_t write_heartbeats(Task& task);
   SessionReport meet(Task& task, bool fresh, std::int64_t& waiting, bool& aged);
   static void cut(Task& task);
@@ -104,6 +115,7 @@ class SessionWorkers {
   const std::shared_ptr<spdlog::logger> log_;
   const Ended ended_;
   const Sent sent_;
+  const NotNoted not_noted_;
   mutable std::mutex mutex_;
   std::condition_variable wakes_;
   bool ends_ = false;

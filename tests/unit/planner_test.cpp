@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -80,7 +81,9 @@ class World {
     now.steady_us += us;
   }
   std::vector<Planner::PairId> begun() { return planner().decide(now).begin; }
-  void done(Planner::PairId pair, Planner::Done what = {}) { planner().done(pair, what, now); }
+  Planner::DoneRuns done(Planner::PairId pair, const Planner::Done& what = {}) {
+    return planner().done(pair, what, now);
+  }
   /// Runs what begins until nothing does, without time passing beyond the rests.
   int settle() {
     int sessions = 0;
@@ -327,7 +330,7 @@ TEST_CASE(
   CHECK(world.begun() == Pairs{0});
 }
 
-TEST_CASE("a run that another daemon did is not done at a takeover, and one that it left is") {
+TEST_CASE("a round that another daemon did is not done at a takeover, and one that it left is") {
   World holder, other;
   for (World* world : {&holder, &other}) {
     world->cron("all", {"hub", "b", "c"}, 3600 * kSecond);
@@ -335,39 +338,114 @@ TEST_CASE("a run that another daemon did is not done at a takeover, and one that
     world->planner().lease(0, world == &holder);
     world->pass(3600 * kSecond);
   }
-  std::map<std::string, std::int64_t> done;  // as kept in the hub
+  const std::int64_t due_us = kNoon + 3600 * kSecond;
   CHECK(other.begun() == Pairs{});
   CHECK(holder.begun() == Pairs{0, 1});
-  done["b"] = *holder.planner().debt(0).due_us;
-  holder.done(0);
-  holder.planner().failed(1, 1, holder.now);
   other.pass(1800 * kSecond);
-  SUBCASE("the holder died") {
-    other.planner().lease(0, true, done);
-    CHECK(other.begun() == Pairs{1});
-    other.done(1);
+  SUBCASE("the holder died in the midst of it") {
+    CHECK(holder.done(0).empty());
+    holder.planner().failed(1, 1, holder.now);
+    other.planner().lease(0, true, {});
+    CHECK(other.begun() == Pairs{0, 1});
+    CHECK(other.done(0).empty());
+    CHECK(other.done(1) == Planner::DoneRuns{{"b", due_us}, {"c", due_us}});
     CHECK(other.settle() == 0);
-  }
-  SUBCASE("the holder comes back to what the other made up for") {
+    // The holder comes back to what the other made up for.
     holder.planner().lease(0, false);
-    done["c"] = *other.planner().debt(1).due_us;
     holder.pass(1800 * kSecond - 1);
-    holder.planner().lease(0, true, done);
+    holder.planner().lease(0, true, {{"b", due_us}, {"c", due_us}});
     CHECK(holder.settle() == 0);
     CHECK(holder.planner().failures(1) == 0);
   }
-  SUBCASE("nobody did what is due since") {
-    other.pass(1800 * kSecond);
-    other.begun();
-    other.planner().lease(0, true, done);
+  SUBCASE("the second meeting is left") {
+    CHECK(holder.done(0).empty());
+    CHECK(holder.done(1, {.first_learned = true}).empty());  // as is to be kept in the hub
+    other.planner().lease(0, true, {});
     CHECK(other.begun() == Pairs{0, 1});
   }
-  SUBCASE("somebody asked for it") {
-    done["c"] = done["b"];
-    other.planner().kick(0);
-    other.planner().lease(0, true, done);
-    CHECK(other.begun() == Pairs{0, 1});
+  SUBCASE("the holder gets it back, and nobody knows what the other did of it") {
+    CHECK(holder.done(0).empty());
+    holder.planner().failed(1, 1, holder.now);
+    holder.planner().lease(0, false);
+    holder.pass(kSecond);
+    holder.planner().lease(0, true, {});
+    CHECK(holder.begun() == Pairs{0, 1});
   }
+  SUBCASE("the round is over") {
+    CHECK(holder.done(0).empty());
+    CHECK(holder.done(1, {.first_learned = true}).empty());
+    holder.pass(holder.limits.max_rest_us);
+    REQUIRE(holder.begun() == Pairs{0});
+    const Planner::DoneRuns runs = holder.done(0);
+    CHECK(runs == Planner::DoneRuns{{"b", due_us}, {"c", due_us}});
+    SUBCASE("and nothing is left") {
+      other.planner().lease(0, true, runs);
+      CHECK(other.settle() == 0);
+    }
+    SUBCASE("and nobody did what is due since") {
+      other.pass(1800 * kSecond);
+      other.begun();
+      other.planner().lease(0, true, runs);
+      CHECK(other.begun() == Pairs{0, 1});
+    }
+    SUBCASE("and somebody asked for it") {
+      other.planner().kick(0);
+      other.planner().lease(0, true, runs);
+      CHECK(other.begun() == Pairs{0, 1});
+    }
+  }
+}
+
+TEST_CASE("a round that was kept by a daemon that was killed begins anew") {
+  const auto killed = [](World& world, const std::function<void(World&)>& before) {
+    world.exclusive = {"a"};
+    before(world);
+    CHECK(world.begun() == Pairs{0});
+    world.done(0);
+    world.pass(kSecond);
+    CHECK(world.begun() == Pairs{1});
+    world.renew();
+    world.planner().begin_round_anew(0);
+    CHECK(world.begun() == Pairs{0});
+    world.done(0);
+    world.pass(kSecond);
+    CHECK(world.begun() == Pairs{1});
+    world.done(1);
+    CHECK(world.settle() == 0);
+    world.renew();
+    world.planner().begin_round_anew(0);
+    CHECK(world.settle() == 0);
+  };
+  World world;
+  SUBCASE("of a schedule") {
+    world.cron("all", {"a", "b", "c"}, 3600 * kSecond);
+    killed(world, [](World& it) {
+      it.settle();
+      it.pass(3600 * kSecond);
+    });
+  }
+  SUBCASE("that somebody asked for") {
+    world.job("all", {"a", "b", "c"});
+    killed(world, [](World& it) { it.planner().kick(0); });
+  }
+}
+
+TEST_CASE("the second meeting of a run that somebody asked for is asked for as well") {
+  World world;
+  world.job("all", {"a", "b", "c"});
+  world.exclusive = {"a"};
+  world.planner().pause(0, true);
+  world.planner().kick(0);
+  CHECK(world.begun() == Pairs{0});
+  world.done(0);
+  CHECK(world.begun() == Pairs{1});
+  world.done(1, {.first_learned = true});
+  world.renew();
+  world.planner().pause(0, true);
+  world.pass(world.limits.max_rest_us);
+  CHECK(world.begun() == Pairs{0});
+  world.done(0);
+  CHECK(world.settle() == 0);
 }
 
 TEST_CASE("what a later pair brought to the first node reaches those that met before") {
