@@ -13,6 +13,23 @@ void earlier(std::optional<std::int64_t>& wake_us, std::int64_t at_us) {
   if (!wake_us || at_us < *wake_us) wake_us = at_us;
 }
 
+/// The last time of a timetable that has come, of those from `first_us` on.
+std::int64_t last_due(const Timing& timing, std::int64_t first_us, std::int64_t now_us) {
+  std::int64_t last_us = first_us;
+  // Looked for from now backwards: a clock may be set ahead by years of minutes.
+  for (std::int64_t back_us = 60'000'000; now_us - back_us > first_us; back_us *= 2) {
+    const auto due_us = timing.next(now_us - back_us);
+    if (!due_us || *due_us > now_us) continue;
+    last_us = *due_us;
+    break;
+  }
+  for (auto due_us = timing.next(last_us); due_us && *due_us > last_us && *due_us <= now_us;
+       due_us = timing.next(last_us)) {
+    last_us = *due_us;
+  }
+  return last_us;
+}
+
 }  // namespace
 
 Planner::Planner(std::vector<Job> jobs, std::set<std::string> exclusive, Limits limits, Moment now)
@@ -251,10 +268,15 @@ void Planner::raise_due(Moment now) {
     JobState& state = states_[job];
     if (now.day_us < state.reckoned_us - kClockStepUs) reckon(job, now.day_us);
     if (!state.due_us || now.day_us < *state.due_us) continue;
+    // The run is for all of them, also where another daemon compares what it has done. Those of a
+    // job that begins with its daemon are no timetable, and are not compared.
+    const Timing& timing = jobs_[job].timing;
+    const std::int64_t due_us =
+        timing.at_start ? *state.due_us : last_due(timing, *state.due_us, now.day_us);
     for (PairId id = 0; id < pairs_.size(); ++id) {
       if (pairs_[id].job != job) continue;
       pair_states_[id].wanted = pair_states_[id].in_round = true;
-      pair_states_[id].due_us = state.due_us;
+      pair_states_[id].due_us = due_us;
     }
     reckon(job, now.day_us);
   }

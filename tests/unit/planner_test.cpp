@@ -396,6 +396,38 @@ TEST_CASE("a round that another daemon did is not done at a takeover, and one th
   }
 }
 
+TEST_CASE("a run that was missed is for the last of the times that passed") {
+  for (const std::int64_t slept_us : {1, 59, 60, 61, 3 * 3600, 400 * 86'400}) {
+    CAPTURE(slept_us);
+    World world;
+    world.cron("ab", {"hub", "b"}, 60 * kSecond);
+    world.settle();
+    world.planner().lease(0, false);
+    world.now.day_us = kNoon + (60 + slept_us) * kSecond;
+    world.begun();
+    const std::int64_t last_us = kNoon + (60 + slept_us) / 60 * 60 * kSecond;
+    CHECK(world.planner().debt(0).due_us == last_us);
+    // Of several that it slept over another daemon did the first.
+    world.planner().lease(0, true, {{"b", kNoon + 60 * kSecond}});
+    CHECK(world.settle() == (slept_us < 60 ? 0 : 1));
+  }
+  World world;
+  Timing& timing = world.job("ab", {"a", "b"});
+  // Sixty times in an hour of each day.
+  timing.next = [](std::int64_t after_us) {
+    const std::int64_t minute = after_us / (60 * kSecond) + 1;
+    const std::int64_t day = minute / 1440;
+    return (minute % 1440 < 60 ? minute : (day + 1) * 1440) * 60 * kSecond;
+  };
+  world.settle();
+  world.now.day_us += 10 * 86'400 * kSecond;
+  world.planner().raise_due(world.now);
+  const std::int64_t midnight_us = world.now.day_us / (86'400 * kSecond) * (86'400 * kSecond);
+  REQUIRE(world.now.day_us - midnight_us > 3600 * kSecond);
+  CHECK(world.planner().debt(0).due_us == midnight_us + 59 * 60 * kSecond);
+  CHECK(world.settle() == 1);
+}
+
 TEST_CASE("a round that was kept by a daemon that was killed begins anew") {
   const auto killed = [](World& world, const std::function<void(World&)>& before) {
     world.exclusive = {"a"};
