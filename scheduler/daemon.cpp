@@ -292,6 +292,7 @@ class Daemon {
       while (!ended()) turn(signals);
       take_events();     // how the last sessions ended decides what is owed
     } while (!ended());  // and may be noted in a hub
+    works_->planner.raise_due(now_is());
     note_owed();
     // While nobody wants a daemon its silence is none; one that is killed again and again is.
     const Moment now = now_is();
@@ -325,6 +326,7 @@ class Daemon {
       if (decision.wake_us) wake_us = std::min(wake_us, *decision.wake_us);
     } else {
       wake_us = std::min(wake_us, now.steady_us + 50'000);
+      works_->planner.raise_due(now);  // what falls due meanwhile is the next one's
       note_owed();
     }
     std::vector<struct pollfd> waits = {

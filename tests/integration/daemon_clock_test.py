@@ -2,13 +2,14 @@
 """A daemon whose clock is set: cron lines in a time zone, on the days on which daylight saving begins and ends, and when the
 clock goes ahead. Each time that passes is one run, however it passed. Files are written under the machine's own clock."""
 import datetime
+import json
 import sys
 import time
 import zoneinfo
 
 from daemon_support import Daemon, wait_for
 from soak_writers import Clock
-from support import main, require_equal, test
+from support import connect, main, require, require_equal, test
 
 T = "CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT);"
 ZONE = zoneinfo.ZoneInfo("Europe/Berlin")
@@ -110,6 +111,29 @@ def test_a_clock_that_is_set_an_hour_ahead_runs_once_what_it_passed(lab):
         runs.require(0, "a minute back")
         runs.set(noon + 2 * HOUR)
         runs.require(1, "another hour ahead")
+
+
+@test
+def test_a_time_that_comes_while_the_daemon_ends_is_not_lost(lab):
+    """A session that waits for an application's lock keeps it from ending at once."""
+    lab.settings["lock_timeout"] = "60s"
+    c, d = lab.node("c", T, wal=True), lab.node("d", T, wal=True)
+    lab.job("cd", [c, d], schedule="continuous")
+    noon = last_sunday(7, 12)
+    with Runs(lab, "cron 0 12 * * *", noon - 60) as runs:
+        runs.require(0, "before noon")
+        holder = connect(d.path)
+        holder.execute("BEGIN IMMEDIATE")
+        c.sql("INSERT INTO t VALUES (1, 'x')")
+        wait_for(lambda: runs.daemon.status()["running"] == 1, runs.daemon.log)
+        runs.set(noon - 0.3)
+        runs.daemon.terminate()
+        holder.close()
+        require("told to end" in runs.daemon.log(), runs.daemon.log())
+        owed = json.loads((lab.directory / "tidemark.toml.state").read_text())["owed"]
+        require_equal([run["job"] for run in owed], ["ab"], "runs that are owed")
+        runs.daemon.start()
+        runs.require(1, "by the next daemon")
 
 
 @test
