@@ -9,9 +9,11 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
 #include <cstring>
 #include <ctime>
 #include <fstream>
+#include <future>
 #include <iterator>
 #include <map>
 #include <memory>
@@ -46,7 +48,11 @@
 namespace tidemark::scheduler {
 namespace {
 
-using Event = std::variant<WatchEvent, SessionEnded, HeartbeatsSent, RunsNotNoted>;
+/// Told by threads of one reading of the configuration. Those of an earlier one may end later.
+struct Event {
+  std::uint64_t reading = 0;
+  std::variant<WatchEvent, SessionEnded, HeartbeatsSent, RunsNotNoted> what;
+};
 
 /// Alerts, silent sessions and unused connections are looked after this often.
 constexpr std::int64_t kTickUs = 1'000'000;
@@ -145,9 +151,10 @@ struct PairRest {
 /// All that belongs to one reading of the configuration. Watchers and sessions end first.
 struct Works {
   /// What falls due after `since` is run.
-  Works(Config read, const std::shared_ptr<spdlog::logger>& log, Mailbox<Event>& mailbox,
-        Moment since)
+  Works(Config read, std::uint64_t number, const std::shared_ptr<spdlog::logger>& log,
+        Mailbox<Event>& mailbox, Moment since)
       : config(std::move(read)),
+        reading(number),
         pool(config,
              {.connect_timeout = config.daemon.connect_timeout, .kept = config.daemon.parallel}),
         planner(jobs_of(config), exclusive(config), {.parallel = config.daemon.parallel}, since),
@@ -155,11 +162,18 @@ struct Works {
         records(planner.pairs().size()),
         workers(
             config, pool, nullptr,
-            [&mailbox](SessionEnded ended) { mailbox.put(std::move(ended)); },
-            [&mailbox](HeartbeatsSent sent) { mailbox.put(std::move(sent)); },
-            [&mailbox](RunsNotNoted failed) { mailbox.put(std::move(failed)); }),
-        watcher(config, watch_plan(config),
-                [&mailbox](WatchEvent event) { mailbox.put(std::move(event)); }) {
+            [&mailbox, number](SessionEnded ended) {
+              mailbox.put({number, std::move(ended)});
+            },
+            [&mailbox, number](HeartbeatsSent sent) {
+              mailbox.put({number, std::move(sent)});
+            },
+            [&mailbox, number](RunsNotNoted failed) {
+              mailbox.put({number, std::move(failed)});
+            }),
+        watcher(config, watch_plan(config), [&mailbox, number](WatchEvent event) {
+          mailbox.put({number, std::move(event)});
+        }) {
     for (std::size_t job = 0; job < planner.jobs().size(); ++job) {
       if (is_shared(config.node(config.jobs[job].nodes.front()).url)) planner.lease(job, false);
     }
@@ -226,6 +240,7 @@ struct Works {
   }
 
   const Config config;
+  const std::uint64_t reading;
   NodePool pool;
   Planner planner;
   Heartbeats heartbeats;
@@ -306,8 +321,9 @@ class Daemon {
   }
 
   /// Threads that hang in a system call would keep the process from ending.
-  bool leaves_threads() const {
-    return works_->workers.running() > 0 || cut_ || works_->watcher.leaves_threads();
+  bool leaves_threads() {
+    return works_->workers.running() > 0 || cut_ || works_->watcher.leaves_threads() ||
+           waits_for_old_works();
   }
   void put_away() {
     control_.reset();
@@ -353,7 +369,9 @@ class Daemon {
 
   void take_events() {
     for (Event& event : mailbox_.take()) {
-      std::visit([this](auto& what) { happened(what); }, event);
+      // What old watchers tell last is about pairs that are no more.
+      if (event.reading != works_->reading) continue;
+      std::visit([this](auto& what) { happened(what); }, event.what);
     }
   }
 
@@ -432,9 +450,7 @@ class Daemon {
     const Moment now = now_is();
     const auto left = leave(now, next_text_ != config_text_);
     config_text_ = next_text_;
-    works_.reset();
-    // What the old watchers told last is about pairs that are no more.
-    mailbox_.take();
+    leave_behind(std::move(works_));
     set_up(std::move(*next_config_), now, left);
     next_config_.reset();
     log_->info("configuration read anew: {} jobs", works_->config.jobs.size());
@@ -455,6 +471,21 @@ class Daemon {
       left.emplace(works_->names(id), std::move(rest));
     }
     return left;
+  }
+
+  /// Waits for its threads, so that leases are free for those that come; but for none that is
+  /// connecting to a server, which nobody can cut short: the daemon must go on.
+  void leave_behind(std::shared_ptr<Works> old) {
+    if (!old->watcher.leaves_threads()) return;
+    leaving_.push_back(
+        std::async(std::launch::async, [old = std::move(old)]() mutable { old.reset(); }));
+  }
+
+  bool waits_for_old_works() {
+    std::erase_if(leaving_, [](const std::future<void>& old) {
+      return old.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
+    });
+    return !leaving_.empty();
   }
 
   void take_over(const std::map<PairNames, PairRest>& left) {
@@ -494,7 +525,7 @@ class Daemon {
   }
 
   void set_up(Config config, const Moment& since, const std::map<PairNames, PairRest>& left) {
-    works_ = std::make_shared<Works>(std::move(config), log_, mailbox_, since);
+    works_ = std::make_shared<Works>(std::move(config), ++readings_, log_, mailbox_, since);
     std::vector<std::string> names;
     for (const JobConfig& job : works_->config.jobs) names.push_back(job.name);
     alerts_.keep_only(names);
@@ -806,6 +837,7 @@ class Daemon {
     note_silence(now);
     if (saves && state_.conflicts != alerts_.conflicts()) save_state();
     runner_.reap();
+    waits_for_old_works();
     set_gauges();
     if (const auto interval = manager_.watchdog_interval()) {
       if (now.steady_us - last_watchdog_us_ >= interval->count() - kTickUs) {
@@ -1141,7 +1173,9 @@ class Daemon {
   std::int64_t saved_lags_us_ = 0;         // steady
   Mailbox<Event> mailbox_;
   std::shared_ptr<Works> works_;
-  std::string config_text_;  // as it was read
+  std::uint64_t readings_ = 0;              // of the configuration
+  std::vector<std::future<void>> leaving_;  // earlier works whose threads have not ended
+  std::string config_text_;                 // as it was read
 
   struct Waiting {
     ControlServer::Client client;

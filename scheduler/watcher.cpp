@@ -438,7 +438,8 @@ Watcher::Watcher(const Config& config, Plan plan, const Tell& tell) {
   }
 }
 
-Watcher::~Watcher() = default;
+// All are told to end before one is waited for.
+Watcher::~Watcher() { leaves_threads(); }
 
 void Watcher::give_back(const std::string& node, const std::string& job) {
   const auto found = servers_.find(node);

@@ -367,6 +367,13 @@ def test_a_daemon_that_waits_for_a_server_ends_when_told(lab):
             with Daemon(lab) as daemon:
                 connections = [server.accept()[0] for _ in range(2 if nodes[0] is b else 1)]
                 time.sleep(0.2)
+                if nodes[0] is not b:
+                    # Nor does a new configuration wait for it.
+                    for _ in range(3):
+                        began = time.monotonic()
+                        reloads(daemon)
+                        require(time.monotonic() - began < 3, "a reload waited for a server: " + daemon.log())
+                        connections.append(server.accept()[0])
                 daemon.end_within_a_second("while a server did not answer")
                 require(" ended" in daemon.log(), daemon.log())
                 for connection in connections:
