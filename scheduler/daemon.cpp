@@ -499,7 +499,8 @@ class Daemon {
   }
 
   /// Keeps what is owed, so that a daemon that is killed now leaves it to the next one. Of jobs
-  /// that begin with the daemon only what somebody asked for.
+  /// that begin with the daemon only what somebody asked for. What could not be written, because a
+  /// disk was full, is written when it can be.
   void note_owed() {
     std::vector<OwedRun> owed;
     std::set<std::string> at_work;
@@ -519,7 +520,8 @@ class Daemon {
                       .due_us = debt.due_us});
     }
     std::erase_if(owed, [&](const OwedRun& run) { return !at_work.contains(run.job); });
-    if (owed == state_.owed) return;
+    const bool again = unsaved_ && now_is().steady_us >= next_save_us_;
+    if (owed == state_.owed && !again) return;
     state_.owed = std::move(owed);
     save_state();
   }
@@ -979,8 +981,10 @@ class Daemon {
     state_.conflicts = alerts_.conflicts();
     try {
       save_daemon_state(settings_.state, state_);
+      if (std::exchange(unsaved_, false)) log_->info("the daemon's state is written again");
     } catch (const Error& error) {
-      log_->error("{} (hint: {})", error.what(), error.hint());
+      if (!std::exchange(unsaved_, true)) log_->error("{} (hint: {})", error.what(), error.hint());
+      next_save_us_ = now_is().steady_us + kTickUs;
     }
   }
 
@@ -1163,6 +1167,8 @@ class Daemon {
   std::shared_ptr<spdlog::logger> log_;
   std::unique_ptr<DaemonLock> lock_;
   DaemonState state_;
+  bool unsaved_ = false;           // what is in state_ could not be written
+  std::int64_t next_save_us_ = 0;  // steady: it is tried again then
   AlertBook alerts_;
   CommandRunner runner_{[this](const std::string& what) { log_->warn("{}", what); }};
   DaemonMetrics metrics_;

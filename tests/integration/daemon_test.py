@@ -253,6 +253,24 @@ def test_a_run_that_is_owed_outlives_a_new_configuration_and_a_restart(lab):
 
 
 @test
+def test_what_is_owed_is_written_when_it_can_be(lab):
+    a, b = pair(lab, schedule="manual")
+    lab.sync()
+    hide(lab, b)
+    a.sql("INSERT INTO t VALUES (1, 'x')")
+    with Daemon(lab) as daemon:
+        draft = lab.directory / "tidemark.toml.state.new"
+        draft.mkdir()            # a file of this name cannot be written
+        lab.run("kick", "ab")
+        wait_for(lambda: "cannot write" in daemon.log(), daemon.log)
+        time.sleep(2.5)
+        require_equal((daemon.log().count("cannot write"), kept_runs(lab)), (1, []), "lines of the log, and runs that are kept")
+        draft.rmdir()
+        wait_for(lambda: [run["job"] for run in kept_runs(lab)] == ["ab"], "the run is kept", 5)
+        require("written again" in daemon.log(), daemon.log())
+
+
+@test
 def test_a_run_that_waits_for_the_end_of_a_window_is_not_forgotten(lab):
     hour = time.gmtime().tm_hour
     window = {"time_zone": "UTC", "exclude_windows": ["%02d:00-%02d:00" % ((hour - 1) % 24, (hour + 2) % 24)]}
