@@ -653,16 +653,26 @@ class Daemon {
                    held ? "this daemon" : "another daemon, or by none for now");
         if (!held) cut_job(job);
         const auto done = leases.done.find(config.name);
-        planner.lease(job, held, done == leases.done.end() ? Planner::DoneRuns{} : done->second);
+        tell_dropped(job,
+                     planner.lease(job, held,
+                                   done == leases.done.end() ? Planner::DoneRuns{} : done->second));
         forget_errors(job);
       } else if (held && surplus > 0 && !planner.running(job) && !planner.paused(job)) {
         // One that is paused stays here: the other daemon would run it.
         --surplus;
-        planner.lease(job, false);
+        tell_dropped(job, planner.lease(job, false));
         works_->watcher.give_back(leases.node, config.name);
         log_->info("job {} is left to another daemon", config.name);
       }
     }
+  }
+
+  void tell_dropped(std::size_t job, bool dropped) {
+    if (!dropped) return;
+    log_->warn(
+        "job {}: the run that was asked for is given up with the job (hint: kick it again "
+        "where it runs)",
+        works_->config.jobs[job].name);
   }
 
   /// What another daemon made up for is no failure any more.

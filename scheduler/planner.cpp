@@ -68,7 +68,7 @@ void Planner::ended(PairId pair, Moment now) {
 void Planner::unmet(PairId id, Moment now) {
   ended(id, now);
   PairState& state = pair_states_[id];
-  state.wanted = true;
+  state.wanted = state.wanted || !state.dropped;
   // Whoever asked for it has not got it.
   state.kicked = state.kicked || state.began_kicked;
 }
@@ -180,11 +180,31 @@ void Planner::want(PairId id) {
   if (!pair_states_[id].running) pair_states_[id].wanted = true;
 }
 
-void Planner::lease(std::size_t job, bool leased, const DoneRuns& done) {
+// Whoever asked for a run meant now and here, not whenever the lease comes back. What a schedule
+// asked for as well is made up for by whoever has the lease.
+bool Planner::drop_kicks(std::size_t job) {
+  bool dropped = false;
+  for (PairId id = 0; id < pairs_.size(); ++id) {
+    if (pairs_[id].job != job) continue;
+    PairState& state = pair_states_[id];
+    if (!state.kicked && !(state.running && state.began_kicked)) continue;
+    dropped = true;
+    state.kicked = state.began_kicked = false;
+    if (state.due_us || jobs_[job].timing.at_start) continue;
+    state.dropped = state.running;
+    state.wanted = state.in_round = false;
+    state.waits_since_us.reset();
+    state.failures = 0;
+    state.not_before_us = 0;
+  }
+  return dropped;
+}
+
+bool Planner::lease(std::size_t job, bool leased, const DoneRuns& done) {
   JobState& state = states_[job];
-  const bool anew = leased && !state.leased;
-  state.leased = leased;
-  if (!anew) return;
+  const bool had = std::exchange(state.leased, leased);
+  if (had == leased) return false;
+  if (!leased) return drop_kicks(job);
   for (PairId id = 0; id < pairs_.size(); ++id) {
     if (pairs_[id].job != job) continue;
     PairState& pair = pair_states_[id];
@@ -203,6 +223,7 @@ void Planner::lease(std::size_t job, bool leased, const DoneRuns& done) {
     pair.not_before_us = 0;
   }
   begin_round_anew(job);  // whoever had it before may have been in the midst of it
+  return false;
 }
 
 void Planner::kick(std::size_t job) {
@@ -235,7 +256,7 @@ void Planner::take_over(PairId id, const Debt& debt) {
 
 Planner::Debt Planner::debt(PairId id) const {
   const PairState& state = pair_states_[id];
-  return {.wanted = state.wanted || state.running,
+  return {.wanted = state.wanted || (state.running && !state.dropped),
           .kicked = state.kicked || (state.running && state.began_kicked),
           .in_round = state.in_round,
           .at_start = jobs_[pairs_[id].job].timing.at_start,
@@ -358,7 +379,7 @@ Planner::Decision Planner::decide(Moment now) {
     if (busy.contains(pair.first) || busy.contains(pair.second)) continue;
     PairState& state = pair_states_[id];
     state.began_kicked = state.kicked;
-    state.wanted = state.kicked = false;
+    state.wanted = state.kicked = state.dropped = false;
     state.running = true;
     state.began_us = state.alive_us = now.steady_us;
     const auto begin = [this](const std::string& node, Side& side) {

@@ -123,8 +123,8 @@ class Planner {
   void pause(std::size_t job, bool paused) { states_[job].paused = paused; }
   void hold(std::size_t job, bool held) { states_[job].held = held; }
   /// `done`: when the job is had anew, the runs that were done by whoever had the lease; those are
-  /// not done again.
-  void lease(std::size_t job, bool leased, const DoneRuns& done = {});
+  /// not done again. With a lease that is lost goes what somebody asked for; whether it was so.
+  bool lease(std::size_t job, bool leased, const DoneRuns& done = {});
   /// Runs the job once as soon as there is room, whatever its schedule, windows and retries say. It
   /// is asked for until it succeeds; one that fails is tried again like any other, but for windows
   /// and pauses.
@@ -171,6 +171,7 @@ class Planner {
     std::optional<std::int64_t> waits_since_us;  // steady
     bool running = false;
     bool began_kicked = false;
+    bool dropped = false;  // it is at work, and nobody's wish any more
     std::int64_t began_us = 0;
     std::int64_t alive_us = 0;
     int failures = 0;
@@ -193,6 +194,7 @@ class Planner {
   void ended(PairId pair, Moment now);
   void unmet(PairId pair, Moment now);
   DoneRuns end_round(std::size_t job);
+  bool drop_kicks(std::size_t job);
 
   const std::vector<Job> jobs_;
   const std::set<std::string> exclusive_;

@@ -225,6 +225,30 @@ def test_a_paused_job_stays_with_its_daemon_and_is_resumed_where_it_was_paused(l
 
 
 @test
+def test_a_kick_does_not_outlive_the_lease_of_its_job(lab):
+    hub, b = PgNode(lab, "hub", T), lab.node("b", T, wal=True)
+    lab.job("ab", [hub, b], schedule="manual")
+    lab.activate()
+    lab.sync()
+    hub.sql("INSERT INTO t VALUES (1, 'x')")
+    away = b.path.with_name("away")
+    b.path.rename(away)
+    with Daemon(lab) as daemon:
+        wait_for(lambda: daemon.job("ab")["state"] == "waiting", daemon.log)
+        lab.run("kick", "ab")
+        wait_for(lambda: daemon.job("ab")["state"] == "failing", daemon.log)
+        hub.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+                " AND pid <> pg_backend_pid()")
+        wait_for(lambda: "job ab: the run that was asked for is given up" in daemon.log(), daemon.log)
+        away.rename(b.path)
+        wait_for(lambda: "noticed again" in daemon.log() and daemon.job("ab")["state"] == "waiting", daemon.log)
+        time.sleep(1)
+        require_equal(len(b.rows("SELECT * FROM t")), 0, "rows of a run that was given up")
+        lab.run("kick", "ab")
+        wait_for(lambda: len(b.rows("SELECT * FROM t")) == 1, daemon.log)
+
+
+@test
 def test_no_row_is_in_the_log(lab):
     a, b, c = lab.node("a", T, wal=True), PgNode(lab, "b", T), PgNode(lab, "c", T)
     b.sql("CREATE TABLE audit(v text UNIQUE);"

@@ -601,6 +601,35 @@ TEST_CASE("a run of a paused job that was asked for is tried until it succeeds")
   CHECK(world.begun() == Pairs{});
 }
 
+TEST_CASE("what was asked for goes with the lease, and what is due does not") {
+  World world;
+  world.job("ab", {"a", "b"});
+  world.cron("cd", {"c", "d"}, 3600 * kSecond);
+  world.continuous("ef", {"e", "f"});
+  world.settle();
+  world.pass(3600 * kSecond);
+  for (std::size_t job = 0; job < 3; ++job) world.planner().kick(job);
+  SUBCASE("it waits") { world.planner().raise_due(world.now); }
+  SUBCASE("it has failed") {
+    CHECK(world.begun() == Pairs{0, 1, 2});
+    for (Planner::PairId id = 0; id < 3; ++id) world.planner().failed(id, 1, world.now);
+  }
+  SUBCASE("it is at work and ends then") {
+    CHECK(world.begun() == Pairs{0, 1, 2});
+    for (std::size_t job = 0; job < 3; ++job) CHECK(world.planner().lease(job, false));
+    CHECK(!world.planner().debt(0).wanted);
+    for (Planner::PairId id = 0; id < 3; ++id) world.planner().gave_up(id, world.now);
+    // Once only.
+    for (std::size_t job = 0; job < 3; ++job) CHECK(!world.planner().lease(job, false));
+  }
+  for (std::size_t job = 0; job < 3; ++job) world.planner().lease(job, false);
+  for (Planner::PairId id = 0; id < 3; ++id) CHECK(!world.planner().debt(id).kicked);
+  world.pass(60 * kSecond);
+  CHECK(world.begun() == Pairs{});
+  for (std::size_t job = 0; job < 3; ++job) CHECK(!world.planner().lease(job, true));
+  CHECK(world.begun() == Pairs{1, 2});
+}
+
 TEST_CASE("a run that somebody asks for while the pair is at work follows at once") {
   World world;
   world.job("ab", {"a", "b"});
