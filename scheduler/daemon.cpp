@@ -322,7 +322,7 @@ class Daemon {
 
   /// Threads that hang in a system call would keep the process from ending.
   bool leaves_threads() {
-    return works_->workers.running() > 0 || cut_ || works_->watcher.leaves_threads() ||
+    return works_->workers.running() > 0 || cut_ || works_->watcher.stop() ||
            waits_for_old_works();
   }
   void put_away() {
@@ -476,7 +476,7 @@ class Daemon {
   /// Waits for its threads, so that leases are free for those that come; but for none that is
   /// connecting to a server, which nobody can cut short: the daemon must go on.
   void leave_behind(std::shared_ptr<Works> old) {
-    if (!old->watcher.leaves_threads()) return;
+    if (!old->watcher.stop()) return;
     leaving_.push_back(
         std::async(std::launch::async, [old = std::move(old)]() mutable { old.reset(); }));
   }

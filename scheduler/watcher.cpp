@@ -240,14 +240,14 @@ class Watcher::Server {
   }
 
   ~Server() {
-    leaves_thread();
+    stop();
     thread_.join();
   }
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  /// Told to end, the thread does so at once, unless it is connecting.
-  bool leaves_thread() {
+  /// Told to end, the thread does so at once, unless it is connecting: then true.
+  bool stop() {
     const std::lock_guard guard(mutex_);
     stops_ = true;
     if (node_ != nullptr) node_->interrupt();
@@ -439,7 +439,7 @@ Watcher::Watcher(const Config& config, Plan plan, const Tell& tell) {
 }
 
 // All are told to end before one is waited for.
-Watcher::~Watcher() { leaves_threads(); }
+Watcher::~Watcher() { stop(); }
 
 void Watcher::give_back(const std::string& node, const std::string& job) {
   const auto found = servers_.find(node);
@@ -450,10 +450,10 @@ void Watcher::supervise() {
   for (const auto& entry : servers_) entry.second->supervise();
 }
 
-bool Watcher::leaves_threads() {
-  bool leaves = false;
-  for (const auto& entry : servers_) leaves = entry.second->leaves_thread() || leaves;
-  return leaves;
+bool Watcher::stop() {
+  bool connecting = false;
+  for (const auto& entry : servers_) connecting = entry.second->stop() || connecting;
+  return connecting;
 }
 
 }  // namespace tidemark::scheduler

@@ -58,9 +58,9 @@ class Watcher {
 
   /// Lets another daemon have the job.
   void give_back(const std::string& node, const std::string& job);
-  /// Tells the threads of servers to end, and whether one is connecting, which nobody can cut
-  /// short: the destructor waits for it.
-  bool leaves_threads();
+  /// Tells the threads of servers to end. True when one is connecting, which nobody can cut short:
+  /// the destructor waits for it.
+  bool stop();
   /// Cuts servers that have not answered for as long as connecting may take. Call it every second.
   void supervise();
 

@@ -1,7 +1,6 @@
 // Control tables and triggers: made, repaired, removed.
 #include <algorithm>
 #include <map>
-#include <set>
 
 #include "engines/postgresql/embedded_sql.h"
 #include "engines/postgresql/identifiers.h"
@@ -192,10 +191,10 @@ void PostgresqlNode::create_table(const TableSpec& like) {
     owed_keys_.emplace_back(key.parent_table,
                             "ALTER TABLE " + quoted_table(like.name) + " ADD " + foreign_key(key));
   }
-  std::set<std::string> present;
-  for (const CatalogTable& table : read_catalog(connection_)) present.insert(table.spec.name);
   std::erase_if(owed_keys_, [&](const auto& owed) {
-    if (!present.contains(owed.first)) return false;
+    const Rows is_there = connection_.run_prepared("SELECT pg_catalog.to_regclass($1) IS NOT NULL",
+                                                   {quoted_table(owed.first)});
+    if (!is_there.boolean(0, 0)) return false;
     define(owed.second);
     return true;
   });

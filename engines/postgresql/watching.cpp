@@ -93,7 +93,7 @@ void PostgresqlNode::release_lease(const std::string& job) {
       {lease_name(job)});
 }
 
-// Not where it is not activated, or was by a program that knew of no runs.
+// Not where it is not activated.
 bool PostgresqlNode::keeps_runs() {
   return connection_.run_prepared("SELECT pg_catalog.to_regclass('tidemark.run') IS NOT NULL", {})
       .boolean(0, 0);

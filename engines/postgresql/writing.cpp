@@ -200,7 +200,7 @@ const std::vector<PostgresqlNode::Filled>& PostgresqlNode::sequences_of(const Ta
     names += (names.empty() ? "" : ", ") + quoted_text(sql.spec().columns[i].name);
   }
   if (names.empty()) return entry->second;
-  const Rows rows = connection_.query(
+  const Rows rows = connection_.run_prepared(
       "SELECT format('%I.%I', n.nspname, s.relname), c.attname::text FROM (" + std::string(kFills) +
           ") f JOIN pg_attribute c ON c.attrelid = f.relation AND c.attnum = f.number JOIN "
           "pg_class s ON s.oid = f.sequence JOIN pg_namespace n ON n.oid = s.relnamespace WHERE "
@@ -238,7 +238,7 @@ void PostgresqlNode::raise_sequences() {
                 std::to_string(range->second.high);
     }
     const std::string quoted = quoted_text(filled.sequence);
-    const Rows rows = connection_.query(
+    const Rows rows = connection_.run_prepared(
         "SELECT least(steps, $1::bigint + 1)::bigint, (last + steps * by)::bigint FROM (SELECT "
         "least(floor((g.top - l.last - 1) / q.seqincrement) + 1, floor((q.seqmax - l.last) / "
         "q.seqincrement)) AS steps, l.last, q.seqincrement AS by FROM " +
