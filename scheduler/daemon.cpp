@@ -322,8 +322,7 @@ class Daemon {
 
   /// Threads that hang in a system call would keep the process from ending.
   bool leaves_threads() {
-    return works_->workers.running() > 0 || cut_ || works_->watcher.stop() ||
-           waits_for_old_works();
+    return works_->workers.running() > 0 || cut_ || works_->watcher.stop() || waits_for_old_works();
   }
   void put_away() {
     control_.reset();
