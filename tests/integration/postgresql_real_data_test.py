@@ -1,7 +1,7 @@
 """Chinook and Northwind as two authors made them, one for SQLite and one for PostgreSQL, adopted against each other:
 what is equal is not copied, what differs is told, and edits then flow both ways. What PostgreSQL's author made has no stand-in:
-on a machine without a folder of samples the tests say that they tested nothing.
-A folder that is there must have them."""
+on a machine without a folder of samples the tests say that they tested nothing, and test_chinook_like_rows_adopt_each_other in
+postgresql_test.py does the same with rows of its own. A folder that is there must have them."""
 import os
 import re
 
