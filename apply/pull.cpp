@@ -129,7 +129,18 @@ class Pull {
       } catch (const Collision&) {
         // A dry run's caller holds the transaction that broke.
         if (request_.dry_run || ++collisions == kCollisions) throw;
-        if (collisions >= kHopefulAttempts) exclusion_ = Exclusion::applications;
+        if (collisions >= kHopefulAttempts && may_exclude_) exclusion_ = Exclusion::applications;
+        --attempt;
+        continue;
+      } catch (const RowLocked&) {
+        if (request_.dry_run) throw;
+        if (exclusion_ == Exclusion::applications) {
+          // Whoever has written to one of the tables, and does not end, is not waited for again.
+          exclusion_ = Exclusion::sessions;
+          may_exclude_ = false;
+        } else if (std::exchange(passes_over_locked_, true)) {
+          throw;
+        }
         --attempt;
         continue;
       }
@@ -339,7 +350,12 @@ class Pull {
   }
 
   void open_target() {
-    if (!request_.dry_run) target_.begin_write(exclusion_);
+    if (!request_.dry_run) {
+      target_.begin_write(exclusion_);
+      target_.treat_locked_rows(passes_over_locked_        ? LockedRows::pass_over
+                                : request_.comes_back_soon ? LockedRows::wait_briefly
+                                                           : LockedRows::wait);
+    }
     std::vector<std::int64_t> numbered;
     for (const CapturedTable& captured : request_.target_tables) {
       numbered.push_back(captured.state.sequence());
@@ -553,7 +569,8 @@ class Pull {
                                 .rules = request_.rules,
                                 .conflicts = conflicts,
                                 .session_id = request_.session_id,
-                                .references = references}));
+                                .references = references,
+                                .passes_over_locked = passes_over_locked_}));
       references.add(*appliers_.back());
     }
   }
@@ -561,7 +578,8 @@ class Pull {
   void finish_table(std::size_t index) {
     CapturedTable& into = request_.target_tables[index];
     PullCounts counts = appliers_[index]->counts();
-    const bool touched = counts.changed() != 0 || counts.conflicts != 0 || counts.quarantined != 0;
+    const bool touched = counts.changed() != 0 || counts.conflicts != 0 ||
+                         counts.quarantined != 0 || counts.locked != 0;
     if (!wanted_[index] && !touched) return;
     if (wanted_[index]) appliers_[index]->learn();
     counts.received = received_[index];
@@ -574,7 +592,7 @@ class Pull {
     }
     // Changes that came in between were not compared with the source yet; the next pull does
     // that.
-    if (request_.mirror && !own_changes_meanwhile_[index]) {
+    if (request_.mirror && !own_changes_meanwhile_[index] && !appliers_[index]->has_passed_over()) {
       into.state.mirrored_sequence = into.state.sequence();
     }
     if (into.state.purged_at_us == 0) into.state.purged_at_us = target_.clock_us();
@@ -695,6 +713,8 @@ class Pull {
   Node& target_;
   PullReport report_;
   Exclusion exclusion_ = Exclusion::sessions;
+  bool may_exclude_ = true;
+  bool passes_over_locked_ = false;
   std::vector<bool> wanted_;
   std::vector<bool> was_restored_;  // backup: table by table, see compare::PullContext
   std::vector<Knowledge> met_;      // backup: what the source knew when the two met last

@@ -55,6 +55,9 @@ struct PullRequest {
   std::int64_t target_ahead_us = 0;  // the target's clock, to that of the source
   compare::Rules rules;
   Progress progress;
+  /// A row that another transaction of the target holds is not waited for long, before the pull
+  /// leaves it to the next one: for who begins that soon.
+  bool comes_back_soon = false;
   bool counts_rows = false;  // of a whole table before it is read, for who shows how far that is
 };
 

@@ -5,7 +5,6 @@
 
 #include "apply/held_rows.h"
 #include "engines/spool.h"
-#include "model/error.h"
 
 namespace tidemark::apply {
 namespace {
@@ -81,7 +80,13 @@ void TableApplier::withdraw(Withdrawal withdrawal) {
 void TableApplier::learn() {
   const TableState& source = context_.source_state;
   if (compare::is_joining(rules_context_)) state_.baseline = source.baseline;
-  state_.knowledge.merge(source.knowledge);
+  // What was written after a change that was passed over is here, and is not known: it comes once
+  // more with that change, and then there is nothing to do for it.
+  for (const auto& [origin, sequence] : source.knowledge.entries()) {
+    const auto passed_over = first_passed_over_.find(origin);
+    const bool whole = passed_over == first_passed_over_.end();
+    state_.knowledge.raise(origin, whole ? sequence : std::min(sequence, passed_over->second - 1));
+  }
   state_.forgotten.merge(source.forgotten);
   state_.clock_floor_us = std::max(state_.clock_floor_us, source.clock_floor_us);
   state_.baselines_seen.insert(source.baselines_seen.begin(), source.baselines_seen.end());
@@ -90,15 +95,51 @@ void TableApplier::learn() {
 void TableApplier::compare(const ChangedRow& incoming, const LocalRow& local) {
   const bool equal = incoming.present == local.present &&
                      (!incoming.present || identical(incoming.row, to_views(local.row)));
-  act(context_.rules.receive(rules_context_, side_of(incoming), side_of(local), equal,
-                             incoming.revert),
-      incoming, local, equal);
+  try {
+    act(context_.rules.receive(rules_context_, side_of(incoming), side_of(local), equal,
+                               incoming.revert),
+        incoming, local, equal);
+  } catch (const RowLocked&) {
+    if (!context_.passes_over_locked) throw;
+    pass_over(incoming);
+  }
+}
+
+/// The row stays as it is until the next pull.
+void TableApplier::pass_over(const ChangedRow& incoming) {
+  // A backup compares rows without a version again as long as it has own changes.
+  if (compare::needs_full_compare(rules_context_) || context_.was_restored ||
+      (!incoming.version && !context_.mirror)) {
+    throw needs_locked_row();
+  }
+  passed_over_.insert(encoded(incoming.key));
+  ++counts_.locked;
+  if (!incoming.version) return;
+  const auto [first, is_new] =
+      first_passed_over_.emplace(incoming.version->origin, incoming.version->sequence);
+  if (!is_new) first->second = std::min(first->second, incoming.version->sequence);
+}
+
+/// What is to become of the row for the sake of another one is not decided before the change that
+/// was passed over has its say: it may take it out of the way, or be later.
+void TableApplier::require_settled(RowView key) const {
+  if (!passed_over_.empty() && passed_over_.contains(encoded(key))) throw needs_locked_row();
+}
+
+RowLocked TableApplier::needs_locked_row() const {
+  return RowLocked(where() + "another transaction holds a lock on a row on which others depend",
+                   "End that transaction: pg_stat_activity and pg_prepared_xacts tell which are "
+                   "open, and for how long. Then try again.");
 }
 
 void TableApplier::refused(const ChangedRow& incoming, const Refusal& refusal) {
   // The tombstone of a row that cannot be here has nothing to delete but one that waits.
   if (!incoming.present && refusal.kind == Refusal::Kind::type) {
     delete_waiting(incoming);
+    return;
+  }
+  if (refusal.kind == Refusal::Kind::locked) {
+    pass_over(incoming);
     return;
   }
   if (!incoming.present) {
@@ -404,10 +445,19 @@ void TableApplier::retry_quarantined() {
                           .from_quarantine = true};
     if (!target_.missing_parents(table_, row).empty()) {
       arrivals_.push_back(arrival);
-    } else if (const auto refusal = take_in(arrival)) {
+    } else if (!try_to_take_in(arrival)) {
       ++counts_.quarantined;
       context_.conflicts.tell_waiting(table_.spec.name, waiting);
     }
+  }
+}
+
+bool TableApplier::try_to_take_in(const Arrival& arrival) {
+  try {
+    return !take_in(arrival);
+  } catch (const RowLocked&) {
+    if (!context_.passes_over_locked) throw;
+    return false;
   }
 }
 
@@ -509,6 +559,7 @@ bool TableApplier::clear_place(RowView key, const Row& row) {
 }
 
 void TableApplier::bury(RowView key, const LocalRow& row, const Deletion& deletion) {
+  require_settled(key);
   if (clear_place(key, row.row)) return;
   ConflictSide winner =
       side(deletion.type == ConflictType::child_exists ? context_.source : target_, deletion.by,
@@ -533,6 +584,7 @@ void TableApplier::bury(RowView key, const LocalRow& row, const Deletion& deleti
 
 std::optional<Refusal> TableApplier::bring_back(RowView key, RowView row,
                                                 std::optional<std::int64_t> later_than_us) {
+  require_settled(key);
   const LocalRow local = target_.find(table_, key);
   const Version version = later_version(later_than_us);
   if (auto refusal = target_.put_row(table_, key, row)) {
@@ -726,6 +778,7 @@ bool TableApplier::settle_rivals(const Parked& parked) {
   std::vector<LocalRow> rivals;
   std::vector<std::optional<Version>> rival_versions;
   for (const Row& rival_key : rival_keys) {
+    require_settled(to_views(rival_key));
     LocalRow rival = target_.find(table_, to_views(rival_key));
     rival_versions.push_back(rival.version);
     if (joined_keys_.contains(encoded(to_views(rival_key)))) rival.version.reset();

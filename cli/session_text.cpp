@@ -15,6 +15,7 @@ Json tables_json(const apply::PullReport& pull) {
   for (const auto& [table, counts] : pull.tables) {
     Json entry = {{"table", table}};
     entry.update(counts_json(counts));
+    entry["locked"] = counts.locked;
     tables.push_back(std::move(entry));
   }
   return tables;
@@ -29,6 +30,7 @@ Json pull_json(const std::string& source, const std::string& target,
                const apply::PullReport& pull) {
   Json json = {{"source", source}, {"target", target}};
   json.update(counts_json(pull.total()));
+  json["locked"] = pull.total().locked;
   json["tables"] = tables_json(pull);
   Json conflicts = Json::array();
   for (const Conflict& conflict : pull.conflicts) conflicts.push_back(conflict.id);

@@ -41,6 +41,13 @@ enum class Exclusion : std::uint8_t {
   applications,  // also every application's write to a table under capture
 };
 
+/// What becomes of a change whose row another transaction holds locked, where products lock rows.
+enum class LockedRows : std::uint8_t {
+  wait,          // it is waited for as long as the configuration allows, then RowLocked is thrown
+  wait_briefly,  // the same, but no longer than most transactions take
+  pass_over,     // apply_known() hands it over as refused; whatever else meets it throws RowLocked
+};
+
 enum class CaptureHealth : std::uint8_t {
   intact,
   missing,        // a trigger or the change log is gone or was altered: changes may have escaped
@@ -118,7 +125,14 @@ struct StageUse {
 
 /// Why a database refused a row.
 struct Refusal {
-  enum class Kind : std::uint8_t { unique, not_null, check, foreign_key, type } kind = Kind::check;
+  enum class Kind : std::uint8_t {
+    unique,
+    not_null,
+    check,
+    foreign_key,
+    type,
+    locked,  // only in apply_known() with LockedRows::pass_over
+  } kind = Kind::check;
   std::string reason;       // the engine's own words
   std::string logged = {};  // the same without values of rows, where `reason` may hold some
 
@@ -255,10 +269,12 @@ class Node {
   /// One snapshot for all reads until commit() or rollback().
   virtual void begin_read() = 0;
   /// A snapshot that also keeps others out. Waits for the lock as long as the configuration allows,
-  /// then throws a retryable Error. Where applications are not kept out, a row that one of them
-  /// wrote since makes a write throw Collision.
+  /// then throws a retryable Error; RowLocked when only applications were in the way. Where those
+  /// are not kept out, a row that one of them wrote since makes a write throw Collision.
   virtual void begin_write(Exclusion exclusion) = 0;
   void begin_write() { begin_write(Exclusion::sessions); }
+  /// In a write transaction, until it ends; at first it waits.
+  virtual void treat_locked_rows(LockedRows) {}
   /// What was written survives a loss of power when this returns.
   virtual void commit() = 0;
   /// As commit(), but a loss of power may undo it until make_durable(): nobody may be told of it

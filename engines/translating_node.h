@@ -36,6 +36,7 @@ class TranslatingNode final : public Node {
   void begin_read() override { inner_.begin_read(); }
   using Node::begin_write;
   void begin_write(Exclusion exclusion) override { inner_.begin_write(exclusion); }
+  void treat_locked_rows(LockedRows treatment) override { inner_.treat_locked_rows(treatment); }
   void commit() override { inner_.commit(); }
   void commit_unsynced() override { inner_.commit_unsynced(); }
   void make_durable() override { inner_.make_durable(); }

@@ -127,6 +127,7 @@ PullCounts& PullCounts::operator+=(const PullCounts& other) {
   adopted += other.adopted;
   conflicts += other.conflicts;
   quarantined += other.quarantined;
+  locked += other.locked;
   return *this;
 }
 

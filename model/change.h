@@ -121,6 +121,9 @@ struct PullCounts {
   std::int64_t adopted = 0;  // equal rows that were met in a full compare and not copied
   std::int64_t conflicts = 0;
   std::int64_t quarantined = 0;  // rows that wait after it because the target cannot hold them
+  /// Changes left to the next pull because other transactions of the target lock their rows. Told
+  /// by the pull only, not kept in its record.
+  std::int64_t locked = 0;
 
   PullCounts& operator+=(const PullCounts& other);
   std::int64_t changed() const { return inserted + updated + deleted; }

@@ -63,4 +63,13 @@ class Collision : public Error {
   }
 };
 
+/// Another transaction holds a lock on a row that was to be written, or on one that it needs, and
+/// did not end while the row was waited for. Of the one row nothing was written; the transaction in
+/// which it was to be can go on.
+class RowLocked : public Error {
+ public:
+  RowLocked(const std::string& message, std::string hint)
+      : Error(ExitCode::locked, message, std::move(hint), true) {}
+};
+
 }  // namespace tidemark

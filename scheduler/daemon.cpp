@@ -751,7 +751,8 @@ class Daemon {
          .second_learned = report.to_second.wrote,
          .first_knows = report.first_knows,
          .second_knows = report.second_knows,
-         .changes = report.to_first.total().changed() + report.to_second.total().changed()},
+         .changes = report.to_first.total().changed() + report.to_second.total().changed(),
+         .left_something = report.left_locked_rows()},
         now);
     const JobConfig& job = works_->config.jobs[pair.job];
     if (!runs.empty() && is_shared(works_->config.node(pair.first).url)) {

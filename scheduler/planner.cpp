@@ -91,6 +91,14 @@ Planner::DoneRuns Planner::done(PairId id, const Done& what, Moment now) {
       what.changes < limits_.flood_changes ? limits_.max_rest_us : limits_.flood_rest_us;
   state.not_before_us =
       now.steady_us + std::clamp(factor * took_us, limits_.min_rest_us, longest_us);
+  if (what.left_something) {
+    state.return_us =
+        std::clamp(2 * state.return_us, limits_.first_return_us, limits_.last_return_us);
+    state.not_before_us = now.steady_us + state.return_us;
+    state.wanted = true;
+  } else {
+    state.return_us = 0;
+  }
   if (state.kicked) state.not_before_us = now.steady_us;  // asked for while it was at work
   if (jobs_[pair.job].timing.continuous) return {};
   // What a later pair of a round brought to the first node has yet to reach those that met before.

@@ -56,6 +56,10 @@ class Planner {
     std::int64_t last_retry_us = 300'000'000;
     /// A pair that somebody else is working on is tried again after this time.
     std::int64_t locked_retry_us = 500'000;
+    /// One that left changes to the next session, at first and at last: news of other rows wait for
+    /// it too.
+    std::int64_t first_return_us = 1'000'000;
+    std::int64_t last_return_us = 8'000'000;
     /// A continuous pair meets this often even when no change was noticed: lost triggers are found
     /// by sessions only.
     std::int64_t sweep_us = 300'000'000;
@@ -103,7 +107,8 @@ class Planner {
     bool second_learned = false;
     std::map<std::string, std::uint64_t> first_knows;  // as Pulse::Table::knowledge, its tables
     std::map<std::string, std::uint64_t> second_knows;
-    std::int64_t changes = 0;  // rows written on either node
+    std::int64_t changes = 0;     // rows written on either node
+    bool left_something = false;  // for a transaction of somebody else's to end
   };
   /// For each second node the time of the job's schedule up to which its runs are done.
   using DoneRuns = std::map<std::string, std::int64_t>;
@@ -175,6 +180,7 @@ class Planner {
     std::int64_t began_us = 0;
     std::int64_t alive_us = 0;
     int failures = 0;
+    std::int64_t return_us = 0;      // the last pause before it returned to what was left
     std::int64_t not_before_us = 0;  // steady
     std::int64_t met_us = 0;         // steady
     Side first, second;

@@ -277,6 +277,7 @@ class Session {
         purge(second_, second_tables_);
       }
       count_null_keys();
+      tell_locked_rows();
     }
     return finished();
   }
@@ -678,6 +679,7 @@ class Session {
             .target_ahead_us = to_second ? report_.skew_us : -report_.skew_us,
             .rules = options_.rules,
             .progress = options_.progress,
+            .comes_back_soon = options_.comes_back_soon,
             .counts_rows = options_.counts_rows};
   }
 
@@ -801,6 +803,20 @@ class Session {
     });
   }
 
+  void tell_locked_rows() {
+    const auto tell = [this](const Node& node, const apply::PullReport& pull) {
+      for (const auto& [table, counts] : pull.tables) {
+        if (counts.locked == 0) continue;
+        report_.warnings.push_back("node " + node.name() + ": table " + table + ": " +
+                                   std::to_string(counts.locked) +
+                                   (counts.locked == 1 ? " change waits" : " changes wait") +
+                                   " for another transaction that locks the row");
+      }
+    };
+    tell(second_, report_.to_second);
+    tell(first_, report_.to_first);
+  }
+
   void count_null_keys() {
     const bool seen = !report_.to_second.null_keys.empty() || !report_.to_first.null_keys.empty();
     if (!seen && !wrote()) return;
@@ -855,6 +871,10 @@ std::optional<std::int64_t> SessionReport::lag_to_first_us() const {
   if (to_first.visible_at_us == 0) return std::nullopt;
   const std::int64_t lag_us = to_first.visible_at_us - to_first.oldest_change_us + skew_us;
   return std::max<std::int64_t>(lag_us, 0);
+}
+
+bool SessionReport::left_locked_rows() const {
+  return to_second.total().locked > 0 || to_first.total().locked > 0;
 }
 
 bool SessionReport::quarantined() const {

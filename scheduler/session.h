@@ -44,6 +44,7 @@ struct SessionOptions {
   compare::Rules rules;
   apply::Progress progress;
   bool counts_rows = false;             // as in PullRequest
+  bool comes_back_soon = false;         // as in PullRequest
   std::string session_id;               // made up when empty
   std::shared_ptr<spdlog::logger> log;  // may be null
 };
@@ -83,7 +84,8 @@ struct SessionReport {
   /// none was.
   std::optional<std::int64_t> lag_to_second_us() const;
   std::optional<std::int64_t> lag_to_first_us() const;
-  bool quarantined() const;  // rows wait that cannot be held or addressed
+  bool quarantined() const;       // rows wait that cannot be held or addressed
+  bool left_locked_rows() const;  // changes wait for other transactions to end
 };
 
 /// Runs one session. Throws Error: locked (the pair is at work elsewhere), refused (identity, clock

@@ -201,6 +201,7 @@ SessionReport SessionWorkers::meet(Task& task, bool fresh, std::int64_t& waiting
                                  .rules = {},
                                  .progress = [&check](const std::string&, const std::string&,
                                                       std::int64_t, std::int64_t) { check(); },
+                                 .comes_back_soon = true,
                                  .session_id = "",
                                  .log = log_};
     report =

@@ -15,6 +15,7 @@ namespace tidemark::postgresql {
 namespace {
 
 constexpr int kOldestServer = 150000;
+constexpr char kLockNotAvailable[] = "55P03";
 
 constexpr char kSettings[] =
     "SET client_encoding = 'UTF8'; SET standard_conforming_strings = on; SET search_path = '';"
@@ -187,7 +188,7 @@ std::optional<Refusal> refusal_of(const ServerError& error) {
 
 Connection::Connection(std::string node_name, const std::string& url,
                        std::chrono::milliseconds lock_timeout)
-    : node_name_(std::move(node_name)) {
+    : node_name_(std::move(node_name)), lock_timeout_(lock_timeout) {
   try {
     driver_ = std::make_unique<Driver>(url);
     handle_ = driver_->handle();
@@ -199,7 +200,7 @@ Connection::Connection(std::string node_name, const std::string& url,
   line_.descriptor = ::fcntl(PQsocket(handle_), F_DUPFD_CLOEXEC, 0);
   PQsetNoticeProcessor(
       handle_, [](void*, const char*) {}, nullptr);
-  configure(lock_timeout);
+  configure();
 }
 
 Connection::~Connection() = default;
@@ -212,7 +213,7 @@ void Connection::cut() noexcept {
   if (line_.descriptor >= 0) ::shutdown(line_.descriptor, SHUT_RDWR);
 }
 
-void Connection::configure(std::chrono::milliseconds lock_timeout) {
+void Connection::configure() {
   const int version = PQserverVersion(handle_);
   if (version < kOldestServer) {
     throw Error(ExitCode::not_ready,
@@ -220,7 +221,7 @@ void Connection::configure(std::chrono::milliseconds lock_timeout) {
                     std::to_string(version / 10000) + ", too old",
                 "Tidemark needs PostgreSQL 15 or later.");
   }
-  execute(std::string(kSettings) + "SET lock_timeout = " + std::to_string(lock_timeout.count()) +
+  execute(std::string(kSettings) + "SET lock_timeout = " + std::to_string(lock_timeout_.count()) +
           ";SET application_name = 'tidemark'");
   const char* encoding = PQparameterStatus(handle_, "server_encoding");
   if (encoding == nullptr || std::string_view(encoding) != "UTF8") {
@@ -382,8 +383,9 @@ std::optional<Refusal> Connection::run_or_refuse(const std::string& sql,
   }
   const ServerError error = server_error(result, handle_);
   std::optional<Refusal> refusal = refusal_of(error);
-  if (!refusal) fail(error, "a row could not be written");
+  if (!refusal && error.sqlstate != kLockNotAvailable) fail(error, "a row could not be written");
   execute("ROLLBACK TO SAVEPOINT tidemark_row; RELEASE SAVEPOINT tidemark_row");
+  fail_if_locked(error);
   return refusal;
 }
 
@@ -395,6 +397,7 @@ bool Connection::try_run(const std::string& sql, std::int64_t& affected) {
     return true;
   }
   const ServerError error = server_error(result, handle_);
+  fail_if_locked(error);
   if (!refusal_of(error)) fail(error, "rows could not be written");
   return false;
 }
@@ -433,6 +436,14 @@ std::optional<ServerError> Connection::copy_in(const std::string& sql, std::stri
   return end_copy();
 }
 
+void Connection::fail_if_locked(const ServerError& error) const {
+  if (error.sqlstate != kLockNotAvailable) return;
+  throw RowLocked(
+      "node " + node_name_ + ": a row is locked by another transaction (" + error.message + ")",
+      "End that transaction: pg_stat_activity and pg_prepared_xacts tell which are "
+      "open, and for how long. Then try again.");
+}
+
 void Connection::fail(const ServerError& error, std::string_view action) const {
   const std::string where = "node " + node_name_ + ": ";
   const std::string words = error.message + (error.detail.empty() ? "" : " (" + error.detail + ")");
@@ -442,7 +453,7 @@ void Connection::fail(const ServerError& error, std::string_view action) const {
     throw Collision(where + "another transaction wrote the same rows (" + words + ")",
                     "Nothing was written; run the session again.");
   }
-  if (state == "55P03") {
+  if (state == kLockNotAvailable) {
     throw Error(ExitCode::locked, where + "something is locked by another program (" + words + ")",
                 "Try again when the other program is done, or raise lock_timeout.", true);
   }

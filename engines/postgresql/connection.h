@@ -100,12 +100,12 @@ class Connection {
   /// one after the other, and none after one that failed.
   std::vector<Rows> run_all(const std::vector<Statement>& statements);
   /// The same, but a row that a constraint or a type refuses is a value and not an Error. Only
-  /// inside a transaction: a savepoint keeps it usable.
+  /// inside a transaction: a savepoint keeps it usable, also when RowLocked is thrown.
   std::optional<Refusal> run_or_refuse(const std::string& sql, const Parameters& parameters,
                                        std::int64_t& affected);
 
   /// One statement about many rows. False when it was refused for one of them; the transaction is
-  /// then good for nothing but a rollback to a savepoint.
+  /// then, and when RowLocked is thrown, good for nothing but a rollback to a savepoint.
   bool try_run(const std::string& sql, std::int64_t& affected);
 
   // COPY ... FROM STDIN, text form: begun, fed in pieces of any size while the server works, and
@@ -135,13 +135,18 @@ class Connection {
 
   [[noreturn]] void fail(const ServerError& error, std::string_view action) const;
 
+  /// As configured; 0: without end.
+  std::chrono::milliseconds lock_timeout() const { return lock_timeout_; }
+
  private:
   class Driver;
 
   Rows checked(PGresult* result);
-  void configure(std::chrono::milliseconds lock_timeout);
+  void configure();
+  void fail_if_locked(const ServerError& error) const;
 
   std::string node_name_;
+  const std::chrono::milliseconds lock_timeout_;
   std::unique_ptr<Driver> driver_;
   PGconn* handle_ = nullptr;  // owned by driver_
   /// The socket of the connection once more: libpq may close its own at any time.

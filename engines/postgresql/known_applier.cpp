@@ -10,6 +10,7 @@ constexpr std::int64_t kOneByOne = 8;
 constexpr int kHandedOver = 1000;
 constexpr std::size_t kSent = 64u << 10;
 constexpr std::size_t kCopied = 8u << 20;
+constexpr std::chrono::milliseconds kShortWait(100);
 
 }  // namespace
 
@@ -35,6 +36,7 @@ PullCounts KnownApplier::apply() {
   counts_.received = stage_.count();
   node_.mark_withdrawals(table_, stage_.name());
   hand_over_refused();
+  hand_over_locked();
   weigh();
   if (undecided_ > 0) hand_over_undecided();
   if (passed_over_ > 0 || undecided_ > 0) drop_what_came_by_another_way();
@@ -110,46 +112,95 @@ std::string KnownApplier::staged_origin() {
 // Whoever decides may write, which may make another row undecided: so it is asked again until there
 // is none.
 void KnownApplier::hand_over_undecided() {
-  const TableSpec& spec = table_.spec;
-  const int first_column = 7;
-  const std::string query =
-      "SELECT s.pos, s.present, s.revert, s.changed_at_us, s.origin, s.sequence, s.inserted, " +
-      [&] {
-        std::string output;
-        for (std::size_t i = 0; i < spec.columns.size(); ++i) {
-          output +=
-              (i > 0 ? ", " : "") + output_term(sql_->column(i), "s.c" + std::to_string(i + 1));
-        }
-        return output;
-      }() +
-      " FROM " + stage_.name() + " AS s LEFT JOIN " + sql_->version() + " AS v ON " +
-      sql_->control_is_staged("v.", "s.") + " WHERE " + undecided() + " ORDER BY s.pos LIMIT " +
-      std::to_string(kHandedOver);
+  const std::string query = staged_rows(
+      " LEFT JOIN " + sql_->version() + " AS v ON " + sql_->control_is_staged("v.", "s.") +
+      " WHERE " + undecided() + " ORDER BY s.pos LIMIT " + std::to_string(kHandedOver));
   for (;;) {
     const Rows rows = connection_.query(query);
     if (rows.empty()) return;
-    std::string positions;
-    for (int i = 0; i < rows.size(); ++i) {
-      std::vector<ValueView> row(spec.columns.size());
-      for (std::size_t column = 0; column < row.size(); ++column) {
-        const int at = first_column + static_cast<int>(column);
-        row[column] =
-            rows.is_null(i, at) ? ValueView::of_null() : sql_->decode(column, rows.bytes(i, at));
-      }
-      const auto key = key_of(spec, row);
-      ChangedRow incoming{.key = key, .present = rows.boolean(i, 1), .revert = rows.boolean(i, 2)};
-      if (incoming.present) incoming.row = row;
-      if (!rows.is_null(i, 5)) {
-        incoming.version =
-            Version{.changed_at_us = rows.integer(i, 3),
-                    .origin = stage_.origins()[static_cast<std::size_t>(rows.integer(i, 4))],
-                    .sequence = rows.integer(i, 5),
-                    .inserted = rows.boolean(i, 6)};
-      }
-      sink_.compare(incoming, node_.find(table_, key));
-      positions += (i > 0 ? "," : "") + std::to_string(rows.integer(i, 0));
+    for_each(rows,
+             [this](const ChangedRow& row) { sink_.compare(row, node_.find(table_, row.key)); });
+    drop(rows);
+  }
+}
+
+/// Staged rows `s`, for for_each().
+std::string KnownApplier::staged_rows(const std::string& rest) {
+  std::string columns;
+  for (std::size_t i = 0; i < table_.spec.columns.size(); ++i) {
+    columns += ", " + output_term(sql_->column(i), "s.c" + std::to_string(i + 1));
+  }
+  return "SELECT s.pos, s.present, s.revert, s.changed_at_us, s.origin, s.sequence, s.inserted" +
+         columns + " FROM " + stage_.name() + " AS s" + rest;
+}
+
+void KnownApplier::for_each(const Rows& rows, const std::function<void(const ChangedRow&)>& act) {
+  constexpr int kFirstColumn = 7;
+  std::vector<ValueView> row(table_.spec.columns.size());
+  for (int i = 0; i < rows.size(); ++i) {
+    for (std::size_t column = 0; column < row.size(); ++column) {
+      const int at = kFirstColumn + static_cast<int>(column);
+      row[column] =
+          rows.is_null(i, at) ? ValueView::of_null() : sql_->decode(column, rows.bytes(i, at));
     }
-    connection_.query("DELETE FROM " + stage_.name() + " WHERE pos IN (" + positions + ")");
+    const auto key = key_of(table_.spec, row);
+    ChangedRow incoming{.key = key, .present = rows.boolean(i, 1), .revert = rows.boolean(i, 2)};
+    if (incoming.present) incoming.row = row;
+    if (!rows.is_null(i, 5)) {
+      incoming.version =
+          Version{.changed_at_us = rows.integer(i, 3),
+                  .origin = stage_.origins()[static_cast<std::size_t>(rows.integer(i, 4))],
+                  .sequence = rows.integer(i, 5),
+                  .inserted = rows.boolean(i, 6)};
+    }
+    act(incoming);
+  }
+}
+
+/// Takes rows that staged_rows() read out of the stage.
+void KnownApplier::drop(const Rows& rows) {
+  std::string positions;
+  for (int i = 0; i < rows.size(); ++i) {
+    positions += (i > 0 ? "," : "") + std::to_string(rows.integer(i, 0));
+  }
+  connection_.query("DELETE FROM " + stage_.name() + " WHERE pos IN (" + positions + ")");
+}
+
+// Our own lock is of the kind that the write itself takes, so that no row is passed over that could
+// be written. Locks on whole tables are waited for as long as ever.
+void KnownApplier::hand_over_locked() {
+  if (!node_.passes_over_) return;
+  node_.wait_for_locks(connection_.lock_timeout());
+  const std::string here =
+      sql_->table() + " AS t ON " + sql_->key_is_staged("t.", "s.") + " WHERE ";
+  for (const auto& [which, lock] :
+       {std::pair("s.present", "NO KEY UPDATE"), std::pair("NOT s.present", "UPDATE")}) {
+    const std::string chosen = here + which;
+    const Rows rows = connection_.query(
+        "WITH free AS MATERIALIZED (SELECT s.pos FROM " + stage_.name() + " AS s JOIN " + chosen +
+        " FOR " + lock + " OF t SKIP LOCKED) " +
+        staged_rows(" JOIN " + chosen + " AND s.pos NOT IN (SELECT pos FROM free) ORDER BY s.pos"));
+    if (rows.empty()) continue;
+    for_each(rows, [this](const ChangedRow& row) { sink_.refused(row, locked()); });
+    drop(rows);
+  }
+  // What is locked without being seen, a key or unique value that somebody is about to insert, a
+  // row that is referred to, is found by running into it.
+  node_.wait_for_locks(kShortWait);
+}
+
+Refusal KnownApplier::locked() {
+  return {.kind = Refusal::Kind::locked, .reason = "another transaction holds a lock on the row"};
+}
+
+/// As Connection::try_run(); a set with a row that is locked counts as refused where such rows are
+/// passed over.
+bool KnownApplier::run(const std::string& sql, std::int64_t& affected) {
+  try {
+    return connection_.try_run(sql, affected);
+  } catch (const RowLocked&) {
+    if (node_.may_pass_over_another()) return false;
+    throw;
   }
 }
 
@@ -214,26 +265,23 @@ bool KnownApplier::write_rows_as_told(const std::string& range, std::int64_t upd
 }
 
 bool KnownApplier::delete_rows(const std::string& range, PullCounts& counts) {
-  return connection_.try_run("DELETE FROM " + sql_->table() + " AS t USING " + stage_.name() +
-                                 " AS s WHERE " + range + " AND NOT s.present AND " +
-                                 sql_->key_is_staged("t.", "s."),
-                             counts.deleted);
+  return run("DELETE FROM " + sql_->table() + " AS t USING " + stage_.name() + " AS s WHERE " +
+                 range + " AND NOT s.present AND " + sql_->key_is_staged("t.", "s."),
+             counts.deleted);
 }
 
 bool KnownApplier::update_rows(const std::string& which, PullCounts& counts) {
-  return connection_.try_run("UPDATE " + sql_->table() + " AS t SET " +
-                                 sql_->assignments("s.", true) + " FROM " + stage_.name() +
-                                 " AS s WHERE " + which + " AND " + sql_->key_is_staged("t.", "s."),
-                             counts.updated);
+  return run("UPDATE " + sql_->table() + " AS t SET " + sql_->assignments("s.", true) + " FROM " +
+                 stage_.name() + " AS s WHERE " + which + " AND " + sql_->key_is_staged("t.", "s."),
+             counts.updated);
 }
 
 bool KnownApplier::insert_rows(const std::string& which, PullCounts& counts) {
   std::int64_t inserted = 0;
-  const bool done =
-      connection_.try_run("INSERT INTO " + sql_->table() + " (" + sql_->columns() +
-                              ") OVERRIDING SYSTEM VALUE SELECT " + sql_->staged_columns("s.") +
-                              " FROM " + stage_.name() + " AS s WHERE " + which,
-                          inserted);
+  const bool done = run("INSERT INTO " + sql_->table() + " (" + sql_->columns() +
+                            ") OVERRIDING SYSTEM VALUE SELECT " + sql_->staged_columns("s.") +
+                            " FROM " + stage_.name() + " AS s WHERE " + which,
+                        inserted);
   counts.inserted += inserted;
   return done;
 }
@@ -252,14 +300,13 @@ bool KnownApplier::log_what_triggers_changed(const std::string& range) {
         " OR t." + sql_->name(i) + "::text IS DISTINCT FROM s.c" + std::to_string(i + 1) + "::text";
   }
   std::int64_t rows = 0;
-  return connection_.try_run("INSERT INTO " + log_table(table_.id) + " SELECT " +
-                                 sql_->staged_key("s.") +
-                                 ", (date_part('epoch', clock_timestamp()) * 1000000)::bigint * 4 "
-                                 "FROM " +
-                                 stage_.name() + " AS s LEFT JOIN " + sql_->table() + " AS t ON " +
-                                 sql_->key_is_staged("t.", "s.") + " WHERE " + range +
-                                 " AND s.present AND (" + differs + ")",
-                             rows);
+  return run("INSERT INTO " + log_table(table_.id) + " SELECT " + sql_->staged_key("s.") +
+                 ", (date_part('epoch', clock_timestamp()) * 1000000)::bigint * 4 "
+                 "FROM " +
+                 stage_.name() + " AS s LEFT JOIN " + sql_->table() + " AS t ON " +
+                 sql_->key_is_staged("t.", "s.") + " WHERE " + range + " AND s.present AND (" +
+                 differs + ")",
+             rows);
 }
 
 bool KnownApplier::write_versions(const std::string& range) {
@@ -273,25 +320,23 @@ bool KnownApplier::write_versions(const std::string& range) {
   std::int64_t rows = 0;
   if (!add_recent(from_stage)) return false;
   if (none_has_version_) {
-    return connection_.try_run(
+    return run(
         "INSERT INTO " + sql_->version() + " SELECT " + key + ", " + rest + " FROM " + from_stage,
         rows);
   }
   // Not ON CONFLICT DO UPDATE, which costs half as much again.
-  return connection_.try_run(
-      "MERGE INTO " + sql_->version() + " AS v USING (SELECT * FROM " + from_stage + ") AS s ON " +
-          sql_->control_is_staged("v.", "s.") +
-          " WHEN MATCHED THEN UPDATE SET (changed_at_us, origin, sequence, flags) = ROW(" + rest +
-          ") WHEN NOT MATCHED THEN INSERT VALUES (" + key + ", " + rest + ")",
-      rows);
+  return run("MERGE INTO " + sql_->version() + " AS v USING (SELECT * FROM " + from_stage +
+                 ") AS s ON " + sql_->control_is_staged("v.", "s.") +
+                 " WHEN MATCHED THEN UPDATE SET (changed_at_us, origin, sequence, flags) = ROW(" +
+                 rest + ") WHEN NOT MATCHED THEN INSERT VALUES (" + key + ", " + rest + ")",
+             rows);
 }
 
 bool KnownApplier::add_recent(const std::string& from_stage) {
   if (stage_.count() > RecentLists::kLimit) return true;
   std::int64_t rows = 0;
   const std::string values = sql_->staged_key("s.") + ", " + staged_origin() + ", s.sequence";
-  if (!connection_.try_run(node_.recent_.insert_selected(*sql_, values) + " FROM " + from_stage,
-                           rows)) {
+  if (!run(node_.recent_.insert_selected(*sql_, values) + " FROM " + from_stage, rows)) {
     return false;
   }
   node_.recent_.note_added(*sql_, rows);
@@ -306,40 +351,23 @@ void KnownApplier::skip_recent() {
 }
 
 void KnownApplier::write_one_by_one(std::int64_t first, std::int64_t last) {
-  const TableSpec& spec = table_.spec;
-  std::string output;
-  for (std::size_t i = 0; i < spec.columns.size(); ++i) {
-    output += ", " + output_term(sql_->column(i), "s.c" + std::to_string(i + 1));
-  }
-  const Rows rows = connection_.query(
-      "SELECT s.present, s.changed_at_us, s.origin, s.sequence, s.inserted" + output + " FROM " +
-      stage_.name() + " AS s WHERE s.pos > " + std::to_string(first) +
-      " AND s.pos <= " + std::to_string(last) + " ORDER BY s.pos");
-  for (int i = 0; i < rows.size(); ++i) {
-    std::vector<ValueView> row(spec.columns.size());
-    for (std::size_t column = 0; column < row.size(); ++column) {
-      const int at = 5 + static_cast<int>(column);
-      row[column] =
-          rows.is_null(i, at) ? ValueView::of_null() : sql_->decode(column, rows.bytes(i, at));
-    }
-    const auto key = key_of(spec, row);
-    ChangedRow incoming{.key = key, .present = rows.boolean(i, 0)};
-    if (incoming.present) incoming.row = row;
-    if (!rows.is_null(i, 3)) {
-      incoming.version =
-          Version{.changed_at_us = rows.integer(i, 1),
-                  .origin = stage_.origins()[static_cast<std::size_t>(rows.integer(i, 2))],
-                  .sequence = rows.integer(i, 3),
-                  .inserted = rows.boolean(i, 4)};
-    }
-    write_row(incoming);
-  }
+  for_each(
+      connection_.query(staged_rows(" WHERE s.pos > " + std::to_string(first) +
+                                    " AND s.pos <= " + std::to_string(last) + " ORDER BY s.pos")),
+      [this](const ChangedRow& row) { write_row(row); });
 }
 
 void KnownApplier::write_row(const ChangedRow& row) {
   const bool was_present = !row.present && node_.find(table_, row.key).present;
   bool inserted = false;
-  if (const auto refusal = node_.write_row(*sql_, row.key, row.row, inserted)) {
+  std::optional<Refusal> refusal;
+  try {
+    refusal = node_.write_row(*sql_, row.key, row.row, inserted);
+  } catch (const RowLocked&) {
+    if (!node_.may_pass_over_another()) throw;
+    refusal = locked();
+  }
+  if (refusal) {
     sink_.refused(row, *refusal);
     return;
   }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -22,6 +23,7 @@ class KnownApplier {
 
  private:
   void hand_over_refused();
+  void hand_over_locked();
   void weigh();
   void hand_over_undecided();
   void drop_what_came_by_another_way();
@@ -40,6 +42,7 @@ class KnownApplier {
   bool update_rows(const std::string& which, PullCounts& counts);
   bool insert_rows(const std::string& which, PullCounts& counts);
   std::string is_not_there();
+  bool run(const std::string& sql, std::int64_t& affected);
   bool log_what_triggers_changed(const std::string& range);
   bool write_versions(const std::string& range);
   bool add_recent(const std::string& from_stage);
@@ -52,6 +55,10 @@ class KnownApplier {
   void end_filling();
   void write_row(const ChangedRow& row);
   std::string staged_origin();
+  std::string staged_rows(const std::string& rest);
+  void drop(const Rows& rows);
+  static Refusal locked();
+  void for_each(const Rows& rows, const std::function<void(const ChangedRow&)>& act);
   // Conditions about a staged row `s` and the version `v` of its key.
   std::string undecided();
   std::string came_by_another_way();

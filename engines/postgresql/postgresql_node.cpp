@@ -8,6 +8,17 @@ namespace {
 /// The version of the control tables that this program reads and writes.
 constexpr std::int64_t kFormat = 6;
 
+/// Transactions of most applications end sooner.
+constexpr std::chrono::milliseconds kBriefWait(500);
+/// For tables to which nobody writes.
+constexpr std::chrono::milliseconds kTableWait(2000);
+/// For locked rows that are only found by running into them, after which so many are too many.
+constexpr int kMostWaits = 50;
+
+std::string set_lock_timeout(std::chrono::milliseconds timeout) {
+  return "SET LOCAL lock_timeout = " + std::to_string(timeout.count()) + ";";
+}
+
 std::string pair_lock_call(const char* function) {
   return std::string("SELECT pg_catalog.") + function + "(pg_catalog.hashtextextended($1, 0))";
 }
@@ -119,6 +130,11 @@ void PostgresqlNode::begin_write(Exclusion exclusion) {
   for (const std::string& table : locked) {
     locks += "LOCK TABLE " + table + " IN SHARE ROW EXCLUSIVE MODE;";
   }
+  if (!locks.empty()) {
+    // Every writer of the table queues up behind us while we wait.
+    locks = set_lock_timeout(at_most(kTableWait)) + locks +
+            set_lock_timeout(connection_.lock_timeout());
+  }
   if (!may_silence_) {
     may_silence_ =
         connection_.query("SELECT has_parameter_privilege('session_replication_role', 'SET')")
@@ -129,10 +145,33 @@ void PostgresqlNode::begin_write(Exclusion exclusion) {
     connection_.begin(
         "BEGIN ISOLATION LEVEL REPEATABLE READ; LOCK TABLE tidemark.node IN EXCLUSIVE MODE;" +
         locks + "SET LOCAL tidemark.applying = 'on'; SET CONSTRAINTS ALL DEFERRED; SELECT 1");
-  } catch (...) {
+  } catch (const Error& error) {
     rollback();
+    if (exclusion == Exclusion::applications && error.code() == ExitCode::locked) {
+      throw RowLocked(error.what(), error.hint());
+    }
     throw;
   }
+}
+
+void PostgresqlNode::treat_locked_rows(LockedRows treatment) {
+  passes_over_ = treatment == LockedRows::pass_over;
+  if (treatment == LockedRows::wait_briefly) wait_for_locks(at_most(kBriefWait));
+}
+
+/// Until the transaction ends.
+void PostgresqlNode::wait_for_locks(std::chrono::milliseconds timeout) {
+  connection_.execute(set_lock_timeout(timeout));
+}
+
+std::chrono::milliseconds PostgresqlNode::at_most(std::chrono::milliseconds timeout) const {
+  const std::chrono::milliseconds configured = connection_.lock_timeout();
+  return configured.count() == 0 ? timeout : std::min(timeout, configured);
+}
+
+/// Each was waited for: a transaction that keeps many from us, without being seen, is not worth it.
+bool PostgresqlNode::may_pass_over_another() {
+  return passes_over_ && ++passed_over_ <= kMostWaits;
 }
 
 void PostgresqlNode::commit() {
@@ -152,6 +191,8 @@ void PostgresqlNode::commit() {
   checks_uniques_.clear();
   owed_keys_.clear();
   made_control_tables_ = false;
+  passes_over_ = false;
+  passed_over_ = 0;
 }
 
 void PostgresqlNode::rollback() noexcept {
@@ -164,6 +205,8 @@ void PostgresqlNode::rollback() noexcept {
   checks_uniques_.clear();
   grown_.clear();
   owed_keys_.clear();
+  passes_over_ = false;
+  passed_over_ = 0;
   if (made_control_tables_) has_control_tables_ = false;
   made_control_tables_ = false;
 }

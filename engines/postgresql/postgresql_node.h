@@ -38,6 +38,7 @@ class PostgresqlNode final : public Node {
   void begin_read() override;
   using Node::begin_write;
   void begin_write(Exclusion exclusion) override;
+  void treat_locked_rows(LockedRows treatment) override;
   void commit() override;
   void rollback() noexcept override;
 
@@ -173,6 +174,11 @@ class PostgresqlNode final : public Node {
     friend auto operator<=>(const Filled&, const Filled&) = default;
   };
 
+  // Locks of others.
+  void wait_for_locks(std::chrono::milliseconds timeout);
+  std::chrono::milliseconds at_most(std::chrono::milliseconds timeout) const;
+  bool may_pass_over_another();
+
   // Rows.
   void load_catalog();
   std::shared_ptr<TableSql> sql_of(const ActiveTable& table);
@@ -204,6 +210,8 @@ class PostgresqlNode final : public Node {
   std::map<std::int64_t, std::vector<Filled>> sequences_;  // of each table, as of the last look
   std::set<std::int64_t> checks_uniques_;                  // tables, in this transaction
   bool fires_triggers_ = false;  // those of applications, in this transaction
+  bool passes_over_ = false;     // rows that are locked, in this transaction
+  int passed_over_ = 0;          // how many times one of them was waited for
   std::int64_t stages_ = 0;
   std::string looked_at_;  // the snapshot of `pulse_`
   Pulse pulse_;
