@@ -27,7 +27,7 @@ class WithWaiting final : public RowStream {
       if (order < 0 && !is_wanted_(waiting)) continue;
       if (order == 0) loaded_ = false;
       row_ = to_views(waiting.row);
-      row = {.key = key_, .row = row_, .present = true, .version = waiting.version};
+      row = {.key = key_, .row = row_, .present = waiting.present(), .version = waiting.version};
       return true;
     }
     if (!more_) return false;

@@ -296,8 +296,14 @@ class Pull {
     const bool waiting = target_.count_quarantined() > 0;
     for (std::size_t i = 0; i < wanted_.size(); ++i) {
       if (!request_.moves.empty() && !request_.moves[i]) continue;
-      wanted_[i] = compare::has_news(context(i)) ||
-                   (waiting && !target_.quarantined(request_.target_tables[i].table).empty());
+      wanted_[i] = compare::has_news(context(i));
+      if (!waiting) continue;
+      const std::vector<QuarantinedRow> rows = target_.quarantined(request_.target_tables[i].table);
+      wanted_[i] = wanted_[i] || !rows.empty();
+      // What was locked before most likely is so still.
+      passes_over_locked_ =
+          passes_over_locked_ || std::any_of(rows.begin(), rows.end(),
+                                             [](const QuarantinedRow& row) { return row.locked; });
     }
     return std::find(wanted_.begin(), wanted_.end(), true) != wanted_.end();
   }
@@ -592,7 +598,7 @@ class Pull {
     }
     // Changes that came in between were not compared with the source yet; the next pull does
     // that.
-    if (request_.mirror && !own_changes_meanwhile_[index] && !appliers_[index]->has_passed_over()) {
+    if (request_.mirror && !own_changes_meanwhile_[index]) {
       into.state.mirrored_sequence = into.state.sequence();
     }
     if (into.state.purged_at_us == 0) into.state.purged_at_us = target_.clock_us();

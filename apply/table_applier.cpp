@@ -80,13 +80,7 @@ void TableApplier::withdraw(Withdrawal withdrawal) {
 void TableApplier::learn() {
   const TableState& source = context_.source_state;
   if (compare::is_joining(rules_context_)) state_.baseline = source.baseline;
-  // What was written after a change that was passed over is here, and is not known: it comes once
-  // more with that change, and then there is nothing to do for it.
-  for (const auto& [origin, sequence] : source.knowledge.entries()) {
-    const auto passed_over = first_passed_over_.find(origin);
-    const bool whole = passed_over == first_passed_over_.end();
-    state_.knowledge.raise(origin, whole ? sequence : std::min(sequence, passed_over->second - 1));
-  }
+  state_.knowledge.merge(source.knowledge);
   state_.forgotten.merge(source.forgotten);
   state_.clock_floor_us = std::max(state_.clock_floor_us, source.clock_floor_us);
   state_.baselines_seen.insert(source.baselines_seen.begin(), source.baselines_seen.end());
@@ -95,35 +89,74 @@ void TableApplier::learn() {
 void TableApplier::compare(const ChangedRow& incoming, const LocalRow& local) {
   const bool equal = incoming.present == local.present &&
                      (!incoming.present || identical(incoming.row, to_views(local.row)));
-  try {
-    act(context_.rules.receive(rules_context_, side_of(incoming), side_of(local), equal,
-                               incoming.revert),
-        incoming, local, equal);
-  } catch (const RowLocked&) {
-    if (!context_.passes_over_locked) throw;
-    pass_over(incoming);
-  }
+  act(context_.rules.receive(rules_context_, side_of(incoming), side_of(local), equal,
+                             incoming.revert),
+      incoming, local, equal);
 }
 
-/// The row stays as it is until the next pull.
-void TableApplier::pass_over(const ChangedRow& incoming) {
-  // A backup compares rows without a version again as long as it has own changes.
-  if (compare::needs_full_compare(rules_context_) || context_.was_restored ||
-      (!incoming.version && !context_.mirror)) {
-    throw needs_locked_row();
-  }
-  passed_over_.insert(encoded(incoming.key));
+/// The change is decided about, or need not be; only the row cannot be written.
+void TableApplier::pass_over(const ChangedRow& incoming, const std::optional<Version>& version) {
+  if (!version) throw needs_locked_row();
+  locked_.insert(encoded(incoming.key));
+  const QuarantinedRow waiting{.key = to_row(incoming.key),
+                               .row = to_row(incoming.row),
+                               .version = version,
+                               .reason = "another transaction locks the row that it is to change",
+                               .source = context_.source.name(),
+                               .session_id = context_.session_id,
+                               .since_us = target_.clock_us(),
+                               .locked = true,
+                               .met = change_of(target_.find(table_, incoming.key).version)};
+  target_.quarantine(table_, waiting);
+  tell_locked(waiting);
+}
+
+void TableApplier::tell_locked(const QuarantinedRow& waiting) {
   ++counts_.locked;
-  if (!incoming.version) return;
-  const auto [first, is_new] =
-      first_passed_over_.emplace(incoming.version->origin, incoming.version->sequence);
-  if (!is_new) first->second = std::min(first->second, incoming.version->sequence);
+  ++counts_.quarantined;
+  context_.conflicts.tell_waiting(table_.spec.name, waiting);
+}
+
+/// The row is locked still: what waits goes on waiting.
+bool TableApplier::stays_locked(const QuarantinedRow& waiting) {
+  const auto key = to_views(waiting.key);
+  if (locked_.contains(encoded(key))) return true;
+  if (!waiting.locked || !context_.passes_over_locked || !target_.is_row_locked(table_, key)) {
+    return false;
+  }
+  locked_.insert(encoded(key));
+  tell_locked(waiting);
+  return true;
+}
+
+/// Whoever locked the row has written it, and is earlier than what waited for that.
+void TableApplier::note_unseen(QuarantinedRow& waiting, const LocalRow& local) {
+  if (!waiting.locked || change_of(local.version) == waiting.met) return;
+  waiting.met = change_of(local.version);
+  const auto key = to_views(waiting.key);
+  ConflictSide winner{.node = waiting.source,
+                      .version = waiting.version,
+                      .present = waiting.present(),
+                      .row = waiting.row};
+  log(waiting.present() && local.present ? ConflictType::update_differs
+      : waiting.present()                ? ConflictType::update_deleted
+                                         : ConflictType::delete_updated,
+      ConflictStatus::resolved, key, std::move(winner), target_side(local));
 }
 
 /// What is to become of the row for the sake of another one is not decided before the change that
-/// was passed over has its say: it may take it out of the way, or be later.
-void TableApplier::require_settled(RowView key) const {
-  if (!passed_over_.empty() && passed_over_.contains(encoded(key))) throw needs_locked_row();
+/// waits for it has its say: it may take it out of the way, or be later.
+void TableApplier::require_settled(RowView key) {
+  if (!context_.passes_over_locked) return;
+  if (locked_.contains(encoded(key))) throw needs_locked_row();
+  const auto waiting = find_waiting(to_row(key));
+  if (waiting && waiting->locked && target_.is_row_locked(table_, key)) throw needs_locked_row();
+}
+
+/// Each was waited for: a transaction that keeps many from us, unseen, is not worth it.
+bool TableApplier::may_run_into_another() {
+  constexpr int kMost = 50;
+  return context_.passes_over_locked && ++run_into_ <= kMost;
 }
 
 RowLocked TableApplier::needs_locked_row() const {
@@ -139,7 +172,15 @@ void TableApplier::refused(const ChangedRow& incoming, const Refusal& refusal) {
     return;
   }
   if (refusal.kind == Refusal::Kind::locked) {
-    pass_over(incoming);
+    const LocalRow local = target_.find(table_, incoming.key);
+    locked_.insert(encoded(incoming.key));
+    // Where nothing has to be written for it, the lock does not matter.
+    const bool known = !local.version || context_.source_state.knowledge.covers(*local.version);
+    if (known && !incoming.revert) {
+      write(incoming, local.present, incoming.version);
+    } else if (incoming.revert || local.version != incoming.version) {
+      compare(incoming, local);
+    }
     return;
   }
   if (!incoming.present) {
@@ -198,11 +239,13 @@ void TableApplier::settle_with_waiting(const ChangedRow& incoming) {
     compare(incoming, local);
     return;
   }
+  note_unseen(*waiting, local);
   Verdict verdict{.local_present = local.present};
-  verdict.equal = incoming.present && identical(incoming.row, to_views(waiting->row));
-  verdict.decision = context_.rules.receive(rules_context_, side_of(incoming),
-                                            {.present = true, .version = waiting->version},
-                                            verdict.equal, incoming.revert);
+  verdict.equal =
+      incoming.present == waiting->present() && identical(incoming.row, to_views(waiting->row));
+  verdict.decision = context_.rules.receive(
+      rules_context_, side_of(incoming),
+      {.present = waiting->present(), .version = waiting->version}, verdict.equal, incoming.revert);
   act_on_waiting(verdict, incoming, std::move(*waiting));
 }
 
@@ -212,11 +255,12 @@ void TableApplier::judge_lone_waiting(const std::set<Row, KeyOrder>& keys) {
     const auto key = to_views(owned_key);
     if (waiting_keys_.erase(encoded(key)) == 0) continue;
     const LocalRow local = target_.find(table_, key);
-    const auto waiting = find_waiting(owned_key);
+    auto waiting = find_waiting(owned_key);
     if (waiting && !drop_overtaken(*waiting, local)) {
+      note_unseen(*waiting, local);
       Verdict verdict{.local_present = local.present, .target_only = true};
       verdict.decision = context_.rules.only_at_target(
-          rules_context_, {.present = true, .version = waiting->version});
+          rules_context_, {.present = waiting->present(), .version = waiting->version});
       act_on_waiting(verdict, {.key = key}, *waiting);
     } else if (local.present || local.version) {
       act(context_.rules.only_at_target(rules_context_, side_of(local)), {.key = key}, local,
@@ -237,9 +281,11 @@ void TableApplier::act_on_waiting(const Verdict& verdict, const ChangedRow& inco
                                   QuarantinedRow waiting) {
   const compare::Decision& decision = verdict.decision;
   if (decision.conflict) {
-    log_decision(
-        decision, incoming,
-        {.node = waiting.source, .version = waiting.version, .present = true, .row = waiting.row});
+    log_decision(decision, incoming,
+                 {.node = waiting.source,
+                  .version = waiting.version,
+                  .present = waiting.present(),
+                  .row = waiting.row});
   }
   switch (decision.action) {
     case compare::Action::keep:
@@ -255,6 +301,11 @@ void TableApplier::act_on_waiting(const Verdict& verdict, const ChangedRow& inco
                                                  : new_version(decision.later_than_us);
       if (verdict.equal) {
         waiting.version = version;
+        target_.quarantine(table_, waiting);
+      } else if (stays_locked(waiting)) {
+        waiting.row = to_row(incoming.row);
+        waiting.version = version;
+        waiting.source = context_.source.name();
         target_.quarantine(table_, waiting);
       } else {
         target_.release_quarantined(table_, incoming.key);
@@ -325,6 +376,10 @@ void TableApplier::act(const compare::Decision& decision, const ChangedRow& inco
 
 void TableApplier::write(const ChangedRow& incoming, bool local_present,
                          const std::optional<Version>& version) {
+  if (locked_.contains(encoded(incoming.key))) {
+    pass_over(incoming, version);
+    return;
+  }
   if (referenced_ && local_present) {
     const bool goes = !incoming.present;
     if (goes ||
@@ -341,7 +396,14 @@ void TableApplier::write(const ChangedRow& incoming, bool local_present,
     park(incoming.key, incoming.row, version, {.kind = Refusal::Kind::foreign_key});
     return;
   }
-  const std::optional<Refusal> refusal = target_.put_row(table_, incoming.key, incoming.row);
+  std::optional<Refusal> refusal;
+  try {
+    refusal = target_.put_row(table_, incoming.key, incoming.row);
+  } catch (const RowLocked&) {
+    if (!may_run_into_another()) throw;
+    pass_over(incoming, version);
+    return;
+  }
   if (refusal) {
     park(incoming.key, incoming.row, version, *refusal);
     return;
@@ -405,8 +467,10 @@ void TableApplier::delete_waiting(const ChangedRow& tombstone) {
     const bool seen = !waiting.version || context_.source_state.knowledge.covers(*waiting.version);
     if (!seen && !is_later(*tombstone.version, *waiting.version)) return;
     if (!seen) {
-      ConflictSide loser{
-          .node = waiting.source, .version = waiting.version, .present = true, .row = waiting.row};
+      ConflictSide loser{.node = waiting.source,
+                         .version = waiting.version,
+                         .present = waiting.present(),
+                         .row = waiting.row};
       log(ConflictType::delete_updated, ConflictStatus::resolved, tombstone.key,
           source_side(tombstone), std::move(loser));
     }
@@ -421,23 +485,36 @@ bool TableApplier::drop_overtaken(const QuarantinedRow& waiting, const LocalRow&
   if (!local.version) return false;
   if (waiting.version && !is_later(*local.version, *waiting.version)) return false;
   const auto key = to_views(waiting.key);
-  ConflictSide loser{
-      .node = waiting.source, .version = waiting.version, .present = true, .row = waiting.row};
-  log(!waiting.version ? ConflictType::baseline_differs
-      : local.present  ? ConflictType::update_differs
-                       : ConflictType::delete_updated,
-      ConflictStatus::resolved, key, target_side(local), std::move(loser));
+  if (!context_.mirror) {  // where the row is set back in the next comparison, which tells so
+    ConflictSide loser{.node = waiting.source,
+                       .version = waiting.version,
+                       .present = waiting.present(),
+                       .row = waiting.row};
+    log(!waiting.version ? ConflictType::baseline_differs
+        : local.present  ? ConflictType::update_differs
+                         : ConflictType::delete_updated,
+        ConflictStatus::resolved, key, target_side(local), std::move(loser));
+  }
   target_.release_quarantined(table_, key);
   return true;
 }
 
 void TableApplier::retry_quarantined() {
   if (refused_ == 0 && target_.count_quarantined() == 0) return;
-  for (const QuarantinedRow& waiting : target_.quarantined(table_)) {
+  for (QuarantinedRow& waiting : target_.quarantined(table_)) {
     const auto key = to_views(waiting.key);
     const auto row = to_views(waiting.row);
-    const LocalRow local = target_.find(table_, key);
-    if (drop_overtaken(waiting, local)) continue;
+    LocalRow local = target_.find(table_, key);
+    if (drop_overtaken(waiting, local) || stays_locked(waiting)) continue;
+    note_unseen(waiting, local);
+    if (!waiting.present()) {
+      target_.release_quarantined(table_, key);
+      withdraw({.key = waiting.key,
+                .row = {},
+                .version = later_version(waiting.version->changed_at_us),
+                .local = std::move(local)});
+      continue;
+    }
     const Arrival arrival{.key = waiting.key,
                           .row = waiting.row,
                           .version = waiting.version,
@@ -456,7 +533,8 @@ bool TableApplier::try_to_take_in(const Arrival& arrival) {
   try {
     return !take_in(arrival);
   } catch (const RowLocked&) {
-    if (!context_.passes_over_locked) throw;
+    if (!may_run_into_another()) throw;
+    ++counts_.locked;
     return false;
   }
 }

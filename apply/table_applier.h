@@ -4,7 +4,6 @@
 // thread-safe; holds references to the node and to the table's state, which it updates.
 #pragma once
 
-#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -106,8 +105,8 @@ class TableApplier final : private ApplySink, private PairSink {
   void settle_unique();
   void retry_quarantined();
   // Then references, see apply/references.h.
-  /// `target_state` knows afterwards what the source knew, up to the first change that was passed
-  /// over; it is not saved. For tables of which something was applied.
+  /// `target_state` knows afterwards what the source knew; it is not saved. For tables of which
+  /// something was applied.
   void learn();
   const PullCounts& counts() const { return counts_; }
 
@@ -115,8 +114,6 @@ class TableApplier final : private ApplySink, private PairSink {
   const ActiveTable& table() const { return table_; }
   const TableState& state() const { return state_; }
   bool is_referenced() const { return referenced_; }
-  /// Changes were left to the next pull, which is sent them once more.
-  bool has_passed_over() const { return counts_.locked > 0; }
   /// The version is news of this pull.
   bool came(const std::optional<Version>& version) const {
     return version && !known_before_.covers(*version) && version->origin != state_.origin;
@@ -179,8 +176,12 @@ class TableApplier final : private ApplySink, private PairSink {
   void refused(const ChangedRow& incoming, const Refusal& refusal) override;
   void pair(const ChangedRow* incoming, const ChangedRow* local, bool equal) override;
 
-  void pass_over(const ChangedRow& incoming);
-  void require_settled(RowView key) const;
+  void pass_over(const ChangedRow& incoming, const std::optional<Version>& version);
+  void tell_locked(const QuarantinedRow& waiting);
+  bool may_run_into_another();
+  bool stays_locked(const QuarantinedRow& waiting);
+  void note_unseen(QuarantinedRow& waiting, const LocalRow& local);
+  void require_settled(RowView key);
   RowLocked needs_locked_row() const;
   bool try_to_take_in(const Arrival& arrival);
   void apply_verdicts();
@@ -242,11 +243,10 @@ class TableApplier final : private ApplySink, private PairSink {
   std::int64_t stand_ins_ = 0;
   std::optional<std::set<std::string>> written_;  // by a full compare: encoded keys
   bool applied_ = false;
-  bool filled_ = false;                          // an empty table
-  std::int64_t refused_ = 0;                     // rows that went to quarantine
-  std::unordered_set<std::string> passed_over_;  // encoded keys
-  /// Of each origin the earliest change that was passed over.
-  std::map<OriginId, std::int64_t> first_passed_over_;
+  bool filled_ = false;                     // an empty table
+  std::int64_t refused_ = 0;                // rows that went to quarantine
+  std::unordered_set<std::string> locked_;  // encoded keys of rows that other transactions lock
+  int run_into_ = 0;                        // how many of them were found by waiting for them
   /// Encoded keys of the target's rows from before activation that got their first version here:
   /// where a unique value is disputed they still count as rows without one.
   std::unordered_set<std::string> joined_keys_;

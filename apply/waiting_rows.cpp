@@ -94,7 +94,8 @@ void discard_waiting_row(Node& node, const ActiveTable& table, const Quarantined
     conflict.type = ConflictType::discarded;
     conflict.winner = {
         .node = node.name(), .version = local.version, .present = local.present, .row = local.row};
-    conflict.loser = {.node = row.source, .version = row.version, .present = true, .row = row.row};
+    conflict.loser = {
+        .node = row.source, .version = row.version, .present = row.present(), .row = row.row};
     conflict.id = conflict_id(conflict);
     node.log_conflict(conflict);
     std::int64_t changed_at_us = conflict.found_at_us;

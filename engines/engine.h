@@ -275,6 +275,9 @@ class Node {
   void begin_write() { begin_write(Exclusion::sessions); }
   /// In a write transaction, until it ends; at first it waits.
   virtual void treat_locked_rows(LockedRows) {}
+  /// Another transaction locks the row, if it is there; otherwise this one locks it now. In a write
+  /// transaction that passes over locked rows.
+  virtual bool is_row_locked(const ActiveTable& /*table*/, RowView /*key*/) { return false; }
   /// What was written survives a loss of power when this returns.
   virtual void commit() = 0;
   /// As commit(), but a loss of power may undo it until make_durable(): nobody may be told of it
@@ -398,7 +401,8 @@ class Node {
   /// Rows with NULL in the key: they cannot be addressed, so they stay where they are. Costs
   /// nothing where the key columns forbid NULL.
   virtual std::int64_t count_null_keys(const ActiveTable& table) = 0;
-  /// Every key with a version that `known` does not cover, with its row.
+  /// Every key with a version that `known` does not cover, with its row; where that has very many
+  /// gaps also others.
   virtual std::unique_ptr<RowStream> changes_since(const ActiveTable& table,
                                                    const Knowledge& known) = 0;
   /// Every key that has a row or a version.

@@ -100,16 +100,23 @@ std::string hash_id(std::string_view text);
 /// and whoever is called winner.
 std::string conflict_id(const Conflict& conflict);
 
-/// A row that its target could not hold, kept there until it can.
+/// A row that its target could not hold, or a change whose row another transaction of the target
+/// locked, kept there until it can be written.
 struct QuarantinedRow {
   Row key;
-  Row row;
+  Row row;                         // empty: a delete, of a row that is locked
   std::optional<Version> version;  // none: a row from before activation
   std::string reason;              // the engine's words
   std::string source;              // configured name of the node that sent it
   std::string session_id;
   std::int64_t since_us = 0;
   bool fits_types = true;  // another constraint than the types of its columns is in its way
+  bool locked = false;     // nothing but the lock of another transaction was in its way
+  /// Then: the change that the row in the table had (origin and sequence of its version). Another
+  /// one there has not seen what waits.
+  std::optional<ChangeId> met = {};
+
+  bool present() const { return !row.empty(); }
 };
 
 /// What one pull did to one table of its target.
@@ -121,8 +128,7 @@ struct PullCounts {
   std::int64_t adopted = 0;  // equal rows that were met in a full compare and not copied
   std::int64_t conflicts = 0;
   std::int64_t quarantined = 0;  // rows that wait after it because the target cannot hold them
-  /// Changes left to the next pull because other transactions of the target lock their rows. Told
-  /// by the pull only, not kept in its record.
+  /// Those of them whose rows other transactions lock. Told by the pull, not kept in its record.
   std::int64_t locked = 0;
 
   PullCounts& operator+=(const PullCounts& other);

@@ -59,6 +59,19 @@ struct Version {
   friend bool operator==(const Version&, const Version&) = default;
 };
 
+/// Names one of an origin's changes of a table.
+struct ChangeId {
+  OriginId origin;
+  std::int64_t sequence = 0;
+
+  friend bool operator==(const ChangeId&, const ChangeId&) = default;
+};
+
+inline std::optional<ChangeId> change_of(const std::optional<Version>& version) {
+  if (!version) return std::nullopt;
+  return ChangeId{version->origin, version->sequence};
+}
+
 /// The order of versions, total and the same on every node: the later wins, ties go to the greater
 /// origin.
 bool is_later(const Version& a, const Version& b);

@@ -140,6 +140,9 @@ class MemoryDatabase {
   bool remove(const std::string& table, const Row& key);
   std::optional<Row> find(const std::string& table, const Row& key) const;
   std::vector<Row> rows(const std::string& table) const;
+  /// Sessions find the row locked by a transaction of an application until unlock_rows().
+  void lock_row(const std::string& table, const Row& key) { locked_rows_.emplace_back(table, key); }
+  void unlock_rows() { locked_rows_.clear(); }
   /// From now on nothing is captured, as after the loss of the triggers.
   void drop_triggers(const std::string& table);
 
@@ -173,6 +176,7 @@ class MemoryDatabase {
   // Transactions of the nodes that are open on this database.
   int readers_ = 0;
   bool writing_ = false;
+  std::vector<std::pair<std::string, Row>> locked_rows_;
   std::vector<Undo> undo_;         // of the open write transaction, the newest last
   std::set<NodeId> locked_pairs_;  // peers of the pairs that are at work
 };

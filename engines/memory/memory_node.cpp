@@ -185,6 +185,7 @@ void MemoryNode::end(Transaction kind) noexcept {
     database_->undo_.clear();
   }
   transaction_ = Transaction::none;
+  passes_over_locked_ = false;
 }
 
 Content& MemoryNode::change() {
@@ -685,6 +686,10 @@ std::optional<Refusal> MemoryNode::store_row(Table& table, RowView key, RowView 
   const auto found = table.entries.find(key);
   const bool present = found != table.entries.end() && found->second.present;
   if (was_present != nullptr) *was_present = present;
+  if (is_locked(table, key)) {
+    throw RowLocked("node " + name_ + ": a row is locked by another transaction",
+                    "try again when it has ended");
+  }
   if (row.empty()) {
     if (!present) return std::nullopt;
     save_entry(table, key);
@@ -705,6 +710,15 @@ std::optional<Refusal> MemoryNode::store_row(Table& table, RowView key, RowView 
   return std::nullopt;
 }
 
+bool MemoryNode::is_locked(const Table& table, RowView key) const {
+  const auto found = table.entries.find(key);
+  if (found == table.entries.end() || !found->second.present) return false;
+  return std::any_of(
+      database_->locked_rows_.begin(), database_->locked_rows_.end(), [&](const auto& locked) {
+        return locked.first == table.spec.name && identical(to_views(locked.second), key);
+      });
+}
+
 PullCounts MemoryNode::apply_known(const ActiveTable& active, Stage& stage,
                                    const Knowledge& source_knowledge, ApplySink& sink) {
   Table& table = change_table(active);
@@ -715,6 +729,10 @@ PullCounts MemoryNode::apply_known(const ActiveTable& active, Stage& stage,
   while (staged.next(incoming)) {
     ++counts.received;
     const auto found = table.entries.find(incoming.key);
+    if (passes_over_locked_ && is_locked(table, incoming.key)) {
+      sink.refused(incoming, {.kind = Refusal::Kind::locked, .reason = "the row is locked"});
+      continue;
+    }
     const std::optional<Version> local =
         found == table.entries.end() ? std::nullopt : found->second.version;
     if (!incoming.revert && local && local == incoming.version) continue;

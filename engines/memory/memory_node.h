@@ -34,6 +34,12 @@ class MemoryNode : public Node {
   void begin_read() override;
   using Node::begin_write;
   void begin_write(Exclusion exclusion) override;
+  void treat_locked_rows(LockedRows treatment) override {
+    passes_over_locked_ = treatment == LockedRows::pass_over;
+  }
+  bool is_row_locked(const ActiveTable& table, RowView key) override {
+    return is_locked(table_of(table), key);
+  }
   void commit() override;
   void rollback() noexcept override;
 
@@ -135,11 +141,13 @@ class MemoryNode : public Node {
   const Table& table_of(const ActiveTable& table) const;
   Table& change_table(const ActiveTable& table);
   void append_log(Table& table, RowView key, Touch touch, std::int64_t changed_at_us);
+  bool is_locked(const Table& table, RowView key) const;
   std::optional<Refusal> store_row(Table& table, RowView key, RowView row, bool* was_present);
 
   const std::string name_;
   const std::shared_ptr<MemoryDatabase> database_;
   Transaction transaction_ = Transaction::none;
+  bool passes_over_locked_ = false;  // in the transaction that is open
   std::vector<std::string>* script_ = nullptr;
 };
 

@@ -6,7 +6,7 @@ namespace tidemark::postgresql {
 namespace {
 
 /// The version of the control tables that this program reads and writes.
-constexpr std::int64_t kFormat = 6;
+constexpr std::int64_t kFormat = 7;
 
 /// Transactions of most applications end sooner.
 constexpr std::chrono::milliseconds kBriefWait(500);
@@ -157,6 +157,18 @@ void PostgresqlNode::begin_write(Exclusion exclusion) {
 void PostgresqlNode::treat_locked_rows(LockedRows treatment) {
   passes_over_ = treatment == LockedRows::pass_over;
   if (treatment == LockedRows::wait_briefly) wait_for_locks(at_most(kBriefWait));
+}
+
+bool PostgresqlNode::is_row_locked(const ActiveTable& table, RowView key) {
+  const std::shared_ptr<TableSql> sql = sql_of(table);
+  if (!sql->can_hold_key(key)) return false;
+  const std::string row = " FROM " + sql->table() + " AS t WHERE " + sql->key_is("t.", 1);
+  return connection_
+      .run_prepared("WITH free AS MATERIALIZED (SELECT" + row +
+                        " FOR UPDATE SKIP LOCKED) SELECT EXISTS (SELECT" + row +
+                        ") AND NOT EXISTS (SELECT FROM free)",
+                    sql->encode_key(key))
+      .boolean(0, 0);
 }
 
 /// Until the transaction ends.

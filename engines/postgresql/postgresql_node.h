@@ -39,6 +39,7 @@ class PostgresqlNode final : public Node {
   using Node::begin_write;
   void begin_write(Exclusion exclusion) override;
   void treat_locked_rows(LockedRows treatment) override;
+  bool is_row_locked(const ActiveTable& table, RowView key) override;
   void commit() override;
   void rollback() noexcept override;
 

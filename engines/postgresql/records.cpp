@@ -165,8 +165,9 @@ std::int64_t PostgresqlNode::drop_conflicts(std::int64_t before_us) {
 }
 
 void PostgresqlNode::quarantine(const ActiveTable& table, const QuarantinedRow& row) {
-  Parameters parameters = {std::to_string(table.id), key_text(table.spec, row.key),
-                           row_to_json(names_of(table.spec), row.row).dump()};
+  Parameters parameters = {
+      std::to_string(table.id), key_text(table.spec, row.key),
+      row.present() ? row_to_json(names_of(table.spec), row.row).dump() : "{}"};
   if (row.version) {
     parameters.emplace_back(std::to_string(row.version->changed_at_us));
     parameters.emplace_back(row.version->origin.to_string());
@@ -177,14 +178,22 @@ void PostgresqlNode::quarantine(const ActiveTable& table, const QuarantinedRow& 
   }
   parameters.insert(parameters.end(),
                     {row.reason, row.source, row.session_id, std::to_string(row.since_us),
-                     std::string(row.fits_types ? "t" : "f")});
+                     std::string(row.fits_types ? "t" : "f"), std::string(row.locked ? "t" : "f")});
+  if (row.met) {
+    parameters.emplace_back(row.met->origin.to_string());
+    parameters.emplace_back(std::to_string(row.met->sequence));
+  } else {
+    parameters.resize(parameters.size() + 2);
+  }
   connection_.run_prepared(
-      "INSERT INTO tidemark.quarantine VALUES (" + parameter_list(12) +
+      "INSERT INTO tidemark.quarantine VALUES (" + parameter_list(15) +
           ") ON CONFLICT (table_id, key) DO UPDATE SET row = excluded.row, changed_at_us = "
           "excluded.changed_at_us, origin = excluded.origin, sequence = excluded.sequence, "
           "inserted "
           "= excluded.inserted, reason = excluded.reason, source = excluded.source, session_id = "
-          "excluded.session_id, since_us = excluded.since_us, fits_types = excluded.fits_types",
+          "excluded.session_id, since_us = excluded.since_us, fits_types = excluded.fits_types, "
+          "locked = "
+          "excluded.locked, met_origin = excluded.met_origin, met_sequence = excluded.met_sequence",
       parameters);
 }
 
@@ -192,7 +201,8 @@ std::vector<QuarantinedRow> PostgresqlNode::quarantined(const ActiveTable& table
   std::vector<QuarantinedRow> kept;
   const Rows rows = connection_.run_prepared(
       "SELECT key, row, changed_at_us, origin, sequence, inserted, reason, source, session_id, "
-      "since_us, fits_types FROM tidemark.quarantine WHERE table_id = $1 ORDER BY since_us, key",
+      "since_us, fits_types, locked, met_origin, met_sequence FROM tidemark.quarantine WHERE "
+      "table_id = $1 ORDER BY since_us, key",
       {std::to_string(table.id)});
   for (int i = 0; i < rows.size(); ++i) {
     QuarantinedRow row;
@@ -201,7 +211,7 @@ std::vector<QuarantinedRow> PostgresqlNode::quarantined(const ActiveTable& table
     Row image;
     names.clear();
     row_from_json(ordered_json::parse(rows.bytes(i, 1)), names, image);
-    row.row = in_order(table.spec, names, image);
+    if (!image.empty()) row.row = in_order(table.spec, names, image);
     if (!rows.is_null(i, 3)) {
       row.version = Version{.changed_at_us = rows.integer(i, 2),
                             .origin = rows.uuid(i, 3),
@@ -213,6 +223,8 @@ std::vector<QuarantinedRow> PostgresqlNode::quarantined(const ActiveTable& table
     row.session_id = rows.text(i, 8);
     row.since_us = rows.integer(i, 9);
     row.fits_types = rows.boolean(i, 10);
+    row.locked = rows.boolean(i, 11);
+    if (!rows.is_null(i, 12)) row.met = ChangeId{rows.uuid(i, 12), rows.integer(i, 13)};
     kept.push_back(std::move(row));
   }
   return kept;

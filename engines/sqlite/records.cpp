@@ -169,9 +169,10 @@ std::int64_t SqliteNode::drop_conflicts(std::int64_t before_us) {
 
 void SqliteNode::quarantine(const ActiveTable& table, const QuarantinedRow& row) {
   const std::string key = key_text(table.spec, row.key);
-  const std::string image = row_to_json(names_of(table.spec), row.row).dump();
+  const std::string image =
+      row.present() ? row_to_json(names_of(table.spec), row.row).dump() : "{}";
   Statement insert(connection_, "INSERT OR REPLACE INTO tidemark_quarantine VALUES (" +
-                                    TableSql::parameters(1, 12) + ")");
+                                    TableSql::parameters(1, 15) + ")");
   insert.bind(1, table.id).bind_text(2, key).bind_text(3, image);
   if (row.version) {
     insert.bind(4, row.version->changed_at_us)
@@ -184,15 +185,17 @@ void SqliteNode::quarantine(const ActiveTable& table, const QuarantinedRow& row)
       .bind_text(10, row.session_id)
       .bind(11, row.since_us)
       .bind(12, row.fits_types ? 1 : 0)
-      .run();
+      .bind(13, row.locked ? 1 : 0);
+  if (row.met) insert.bind(14, row.met->origin).bind(15, row.met->sequence);
+  insert.run();
 }
 
 std::vector<QuarantinedRow> SqliteNode::quarantined(const ActiveTable& table) {
   std::vector<QuarantinedRow> rows;
-  Statement statement(
-      connection_,
-      "SELECT key, row, changed_at_us, origin, sequence, inserted, reason, source, "
-      "session_id, since_us, fits_types FROM tidemark_quarantine WHERE table_id = ?1");
+  Statement statement(connection_,
+                      "SELECT key, row, changed_at_us, origin, sequence, inserted, reason, source, "
+                      "session_id, since_us, fits_types, locked, met_origin, met_sequence FROM "
+                      "tidemark_quarantine WHERE table_id = ?1");
   statement.bind(1, table.id);
   while (statement.step()) {
     QuarantinedRow row;
@@ -201,7 +204,7 @@ std::vector<QuarantinedRow> SqliteNode::quarantined(const ActiveTable& table) {
     Row image;
     names.clear();
     row_from_json(ordered_json::parse(statement.text(1)), names, image);
-    row.row = in_order(table.spec, names, image);
+    if (!image.empty()) row.row = in_order(table.spec, names, image);
     if (!statement.is_null(3)) {
       row.version = Version{.changed_at_us = statement.integer(2),
                             .origin = statement.uuid(3),
@@ -213,6 +216,8 @@ std::vector<QuarantinedRow> SqliteNode::quarantined(const ActiveTable& table) {
     row.session_id = statement.text(8);
     row.since_us = statement.integer(9);
     row.fits_types = statement.integer(10) != 0;
+    row.locked = statement.integer(11) != 0;
+    if (!statement.is_null(12)) row.met = ChangeId{statement.uuid(12), statement.integer(13)};
     rows.push_back(std::move(row));
   }
   return rows;

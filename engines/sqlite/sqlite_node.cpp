@@ -10,7 +10,7 @@ namespace tidemark::sqlite {
 namespace {
 
 /// The version of the control tables that this program reads and writes.
-constexpr std::int64_t kFormat = 4;
+constexpr std::int64_t kFormat = 5;
 
 }  // namespace
 

@@ -1,6 +1,7 @@
 -- Rows that this database could not hold, with the reason: tried again in every session. `key` and `row` are
 -- JSON with the type of every value; the version is NULL where the row is from before activation. Where the
--- types take the row and something else does not, the row is passed on to other nodes.
+-- types take the row and something else does not, the row is passed on to other nodes. Where it only was locked
+-- the row in the table had the version that is named; `row` is empty then for a delete.
 CREATE TABLE tidemark.quarantine (
   table_id bigint NOT NULL,
   key text NOT NULL,
@@ -14,5 +15,8 @@ CREATE TABLE tidemark.quarantine (
   session_id text NOT NULL,
   since_us bigint NOT NULL,
   fits_types boolean NOT NULL,
+  locked boolean NOT NULL,
+  met_origin uuid,
+  met_sequence bigint,
   PRIMARY KEY (table_id, key)
 );

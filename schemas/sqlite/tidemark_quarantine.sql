@@ -1,6 +1,7 @@
 -- Rows that this database could not hold, with the reason: tried again in every session. `key` and `row` are
 -- JSON with the type of every value; the version is NULL where the row is from before activation. Where the
--- types take the row and something else does not, the row is passed on to other nodes.
+-- types take the row and something else does not, the row is passed on to other nodes. Where it only was locked
+-- the row in the table had the version that is named; `row` is empty then for a delete.
 CREATE TABLE tidemark_quarantine (
   table_id INTEGER NOT NULL,
   key TEXT NOT NULL,
@@ -14,5 +15,8 @@ CREATE TABLE tidemark_quarantine (
   session_id TEXT NOT NULL,
   since_us INTEGER NOT NULL,
   fits_types INTEGER NOT NULL,
+  locked INTEGER NOT NULL,
+  met_origin BLOB,
+  met_sequence INTEGER,
   PRIMARY KEY (table_id, key)
 ) WITHOUT ROWID;

@@ -54,6 +54,7 @@ class Maker {
     make_edges();
     if (options_.tables && random_.chance(0.2)) history_.tables = 2;
     history_.unique_codes = options_.unique_codes;
+    history_.locks = options_.locks;
     if (options_.references) make_references();
     history_.early_purge = options_.faults && random_.chance(0.3);
     history_.boundary_values = options_.boundary_values;
@@ -282,6 +283,11 @@ class Maker {
       }
       if (random_.chance(0.15)) action.fail_at = random_.between(1, 70);
     }
+    while (options_.locks && random_.chance(0.4)) {
+      const Edge& met = history_.edges[edge];
+      action.locks.push_back(
+          {.node = random_.chance(0.3) ? met.first : met.second, .key = random_.below(kKeys)});
+    }
     if (action.fail_at == 0) met_.insert(edge);
   }
 
@@ -331,6 +337,9 @@ std::string describe(const History& history, const Action& action) {
       for (const Interruption& interruption : action.interruptions) {
         text += ", before transaction " + std::to_string(interruption.transaction) + ": " +
                 std::to_string(interruption.key) + " " + value_text(interruption.value);
+      }
+      for (const Lock& lock : action.locks) {
+        text += ", " + name_of(lock.node) + " holds " + std::to_string(lock.key);
       }
       if (action.fail_at != 0) text += ", dies at step " + std::to_string(action.fail_at);
       return text;

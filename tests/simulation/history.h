@@ -46,6 +46,13 @@ struct Interruption {
   std::optional<std::string> value;
 };
 
+/// A row that a transaction of an application holds while a session is at work, which then ends
+/// without having written it.
+struct Lock {
+  std::size_t node = 0;
+  std::int64_t key = 0;
+};
+
 /// A foreign key of a world: rows of one table refer by column `column` (0 or 1 of the two that
 /// every row has) to rows of another, or of the same.
 struct Reference {
@@ -69,6 +76,7 @@ struct Action {
   std::optional<std::int64_t> grade;  // what checks look at, where the history has them
   std::int64_t number = 0;
   std::vector<Interruption> interruptions;
+  std::vector<Lock> locks;
   std::int64_t fail_at = 0;  // the session dies at this step; 0: it does not
 };
 
@@ -77,6 +85,7 @@ struct History {
   std::size_t nodes = 2;
   std::vector<Edge> edges;
   std::size_t tables = 1;     // a key belongs to table `key % tables`
+  bool locks = false;         // sessions may meet rows that are held
   bool unique_codes = false;  // rows carry a code that no other row of the table may carry
   std::vector<Reference> references;
   bool boundary_values = false;      // rows carry values at the edges of every type
@@ -97,6 +106,7 @@ struct HistoryOptions {
   bool unique_codes = false;
   bool references = false;  // tables with foreign keys
   bool boundary_values = false;
+  bool locks = false;       // sessions meet rows that applications hold
   bool checks = false;      // sometimes the same on every node, sometimes others
   bool years = false;       // clocks are wrong by seconds to years
   bool membership = false;  // nodes join late, also as copies, leave, are forgotten and come back

@@ -122,6 +122,21 @@ TEST_CASE("worlds whose nodes differ in what they can hold keep the laws") {
               .options = {.references = true, .checks = true}});
 }
 
+TEST_CASE("worlds in which applications hold rows keep the laws") {
+  check_laws({.name = "worlds with held rows",
+              .histories = 10'000,
+              .options = {.policies = true, .interruptions = true, .tables = true, .locks = true}});
+  check_laws({.name = "worlds with held rows, foreign keys and unique codes",
+              .histories = 2'000,
+              .options = {.unique_codes = true, .references = true, .locks = true}});
+  check_laws({.name = "backups with held rows",
+              .histories = 5'000,
+              .options = {.backups = true, .locks = true}});
+  check_laws({.name = "worlds with held rows and everything else",
+              .histories = 1'500,
+              .options = {.references = true, .locks = true, .checks = true, .membership = true}});
+}
+
 TEST_CASE("worlds of SQLite files keep the laws") {
   Twin files;
   files.make_database = {tidemark::testing::make_sqlite_database};
@@ -163,6 +178,10 @@ TEST_CASE("worlds of PostgreSQL databases keep the laws") {
   check_laws({.name = "disturbed worlds of PostgreSQL databases",
               .histories = 20,
               .options = {.interruptions = true, .references = true},
+              .twin = databases});
+  check_laws({.name = "worlds of PostgreSQL databases with held rows",
+              .histories = 20,
+              .options = {.unique_codes = true, .references = true, .locks = true},
               .twin = databases});
   databases.palette = Palette::postgresql;
   check_laws(

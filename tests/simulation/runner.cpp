@@ -27,6 +27,8 @@ void add(Outcome& sum, const Outcome& part) {
   sum.conflicts += part.conflicts;
   sum.failures += part.failures;
   sum.refusals += part.refusals;
+  sum.passed_over += part.passed_over;
+  sum.locked_out += part.locked_out;
   sum.waited += part.waited;
 }
 
@@ -48,6 +50,10 @@ std::string RunReport::summary() const {
                 sum.conflicts, seconds);
   std::string result = text;
   if (sum.refusals > 0) result += ", " + std::to_string(sum.refusals) + " sessions refused";
+  if (sum.passed_over + sum.locked_out > 0) {
+    result += ", " + std::to_string(sum.passed_over) + " sessions passed over locked rows, " +
+              std::to_string(sum.locked_out) + " could not";
+  }
   if (sum.waited > 0) result += ", " + std::to_string(sum.waited) + " rows waited";
   if (seed) {
     result += "; TIDEMARK_SEED=" + std::to_string(*seed) + " tidemark_simulation_test -tc='" +

@@ -157,6 +157,29 @@ class World::InterruptedNode final : public testing::NodeDecorator {
   Site& site_;
 };
 
+/// The rows that applications hold during a session.
+class World::HeldRows {
+ public:
+  HeldRows(World& world, const Action* action) : world_(world) {
+    if (action == nullptr) return;
+    for (const Lock& lock : action->locks) {
+      Site& site = *world_.sites_[lock.node];
+      if (!site.database) continue;
+      nodes_.push_back(lock.node);
+      site.database->lock_row(world_.table_of(lock.key), {Value::integer(lock.key)});
+    }
+  }
+  ~HeldRows() {
+    for (const std::size_t node : nodes_) world_.sites_[node]->database->unlock_rows();
+  }
+  HeldRows(const HeldRows&) = delete;
+  HeldRows& operator=(const HeldRows&) = delete;
+
+ private:
+  World& world_;
+  std::vector<std::size_t> nodes_;
+};
+
 namespace {
 
 /// Of `kinds` of databases that of a node: the same in each replay of a history.
@@ -238,6 +261,11 @@ void World::gather() {
   }
 }
 
+/// Some row may have to wait in quarantine.
+bool World::may_wait() const {
+  return !history_.references.empty() || !history_.limits.empty() || history_.locks;
+}
+
 bool World::has_lone_checks() const {
   return std::adjacent_find(history_.limits.begin(), history_.limits.end(),
                             std::not_equal_to<>()) != history_.limits.end();
@@ -258,7 +286,7 @@ void World::settle_as_far_as_checks_allow() {
 
 void World::settle() {
   // A resolution is news in its turn.
-  const std::size_t rounds = (history_.references.empty() ? 2 : 6) * sites_.size() + 1;
+  const std::size_t rounds = (may_wait() ? 6 : 2) * sites_.size() + 1;
   for (std::size_t round = 0; round < rounds; ++round) {
     std::vector<std::int64_t> before;
     for (std::size_t i = 0; i < sites_.size(); ++i) before.push_back(revision(i));
@@ -570,21 +598,29 @@ void World::session(const Edge& edge, const Action* action) {
   Site& second = *sites_[edge.second];
   if (!first.node || !second.node || first.is_away || second.is_away) return;
   const bool disturbed =
-      action != nullptr && (action->fail_at != 0 || !action->interruptions.empty());
+      action != nullptr &&
+      (action->fail_at != 0 || !action->interruptions.empty() || !action->locks.empty());
   const bool is_backup = edge.mode == Mode::backup;
   const Rows source_before = is_backup && !disturbed ? rows_of(first) : Rows();
   disturbed_ = disturbed ? action : nullptr;
   transactions_ = 0;
   steps_ = 0;
   ++outcome_.sessions;
+  const HeldRows held(*this, action);
   try {
     scheduler::SessionOptions options;
     options.rules = twin_.rules;
     options.session_id = std::to_string(outcome_.sessions);
-    scheduler::run_session(make_job(edge, first.name, second.name, history_.guarded), *first.node,
-                           *second.node, std::chrono::days(30), options);
+    const scheduler::SessionReport report =
+        scheduler::run_session(make_job(edge, first.name, second.name, history_.guarded),
+                               *first.node, *second.node, std::chrono::days(30), options);
+    if (report.left_locked_rows()) ++outcome_.passed_over;
   } catch (const Error& error) {
     disturbed_ = nullptr;
+    if (error.code() == ExitCode::locked && action != nullptr && !action->locks.empty()) {
+      ++outcome_.locked_out;
+      return;
+    }
     if (history_.guarded && error.code() == ExitCode::refused &&
         std::string_view(error.what()).starts_with("the clock of node ")) {
       ++outcome_.refusals;
@@ -609,7 +645,7 @@ void World::session(const Edge& edge, const Action* action) {
 
 void World::observe(std::size_t node) {
   check_references(*sites_[node]);
-  if (!history_.limits.empty()) {
+  if (may_wait()) {
     for (const auto& [place, value] : view_of(*sites_[node]).waiting) checker_.waits(value);
   }
   checker_.observe(sites_[node]->name, versions(node));
@@ -656,7 +692,7 @@ Rows World::whole_rows_of(Site& site) {
 
 NodeView World::view_of(Site& site) {
   NodeView view{.name = site.name, .rows = rows_of(site)};
-  if (!history_.references.empty() || !history_.limits.empty()) {
+  if (may_wait()) {
     view.whole_rows = whole_rows_of(site);
   }
   for (const TableSpec& table : tables_) {
@@ -669,7 +705,8 @@ NodeView World::view_of(Site& site) {
   site.node->begin_read();
   for (const ActiveTable& table : site.node->active_tables()) {
     for (const QuarantinedRow& row : site.node->quarantined(table)) {
-      view.waiting[{table.spec.name, row.key[0].view().integer}] = value_of(row.row);
+      const std::string value = row.present() ? value_of(row.row) : "a delete";
+      view.waiting[{table.spec.name, row.key[0].view().integer}] = value;
     }
   }
   for (const Conflict& conflict : site.node->conflicts()) {

@@ -33,9 +33,11 @@ struct Outcome {
   std::size_t writes = 0;
   std::size_t sessions = 0;
   std::size_t conflicts = 0;
-  std::size_t failures = 0;  // sessions that died, as they should
-  std::size_t refusals = 0;  // sessions that a guard refused, as it should
-  std::size_t waited = 0;    // rows in quarantine before the checks were dropped
+  std::size_t failures = 0;     // sessions that died, as they should
+  std::size_t refusals = 0;     // sessions that a guard refused, as it should
+  std::size_t passed_over = 0;  // sessions that left changes of rows that others held
+  std::size_t locked_out = 0;   // sessions that could not go on for a row that others held
+  std::size_t waited = 0;       // rows in quarantine before the checks were dropped
 };
 
 class World {
@@ -65,6 +67,7 @@ class World {
  private:
   struct Site;
   class InterruptedNode;
+  class HeldRows;
 
   void perform(const Action& action);
   void trace(const std::string& what);
@@ -86,6 +89,7 @@ class World {
   void forget(const Site& site);
   void gather();
   void settle_as_far_as_checks_allow();
+  bool may_wait() const;
   bool has_lone_checks() const;
   void session(const Edge& edge, const Action* action);
   void observe(std::size_t node);
