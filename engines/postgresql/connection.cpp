@@ -21,7 +21,12 @@ constexpr char kSettings[] =
     "SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'postgres'; SET TimeZone = 'UTC';"
     "SET extra_float_digits = 1; SET bytea_output = 'hex'; SET xmloption = 'content';"
     "SET lc_monetary = 'C'; SET row_security = off; SET statement_timeout = 0;"
-    "SET idle_in_transaction_session_timeout = 0; SET client_min_messages = 'warning';"
+    "SET idle_in_transaction_session_timeout = 0; SET idle_session_timeout = 0;"
+    "SET client_min_messages = 'warning';"
+    // NULL inside of an array is no text, and names look alike in what the server prints.
+    "SET array_nulls = on; SET quote_all_identifiers = off;"
+    // What is read outside of a transaction must not make an application's fail.
+    "SET default_transaction_isolation = 'read committed';"
     // Plans of ours are short, and compiling them is not.
     "SET jit = off;"
     // Ours are few statements about many rows each: sorted and joined in memory where the server
@@ -253,11 +258,22 @@ std::string Connection::ssl_mode() const {
   return mode;
 }
 
-bool Connection::is_local() const {
+std::string Connection::host() const {
   const char* host = PQhost(handle_);
-  const std::string_view name = host != nullptr ? host : "";
-  return name.empty() || name.starts_with('/') || name == "localhost" || name == "::1" ||
-         name.starts_with("127.");
+  const std::string name = host != nullptr ? host : "";
+  const std::string at = address();
+  return at.empty() || at == name ? name : name + " (" + at + ")";
+}
+
+std::string Connection::address() const {
+  const char* address = PQhostaddr(handle_);
+  return address != nullptr ? address : "";
+}
+
+// By the address and not by the name, which may stand for any (hostaddr, /etc/hosts).
+bool Connection::is_local() const {
+  const std::string at = address();
+  return at.empty() || at == "::1" || at.starts_with("127.") || at.starts_with("::ffff:127.");
 }
 
 bool Connection::is_broken() const { return PQstatus(handle_) != CONNECTION_OK; }

@@ -130,6 +130,8 @@ class Connection {
   void cut() noexcept;
   /// The server runs on this machine.
   bool is_local() const;
+  /// As the url calls the server, with its address.
+  std::string host() const;
   /// How the connection was secured, as asked for.
   std::string ssl_mode() const;
 
@@ -139,6 +141,8 @@ class Connection {
   class Driver;
 
   Rows checked(PGresult* result);
+  /// Empty for a Unix socket.
+  std::string address() const;
   void configure(std::chrono::milliseconds lock_timeout);
 
   std::string node_name_;
