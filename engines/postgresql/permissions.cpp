@@ -7,6 +7,52 @@ namespace {
 
 constexpr const char* kPrivileges[] = {"SELECT", "INSERT", "UPDATE", "DELETE"};
 
+/// What a role (an expression) lacks, where it was taken from PUBLIC, beside privileges on tables
+/// and sequences: the database itself, types of columns with what their checks call, functions of
+/// checks, indexes and generated columns, schemas of what statements of ours name. Each with
+/// whether we may grant it.
+std::string lacked_beside_tables(const std::string& role) {
+  return "WITH captured AS (SELECT DISTINCT tgrelid AS oid FROM pg_trigger WHERE tgname ~ "
+         "'^tidemark_[0-9]+_'), "
+         "part(class, oid) AS (SELECT 'pg_class'::regclass, oid FROM captured UNION ALL SELECT "
+         "'pg_class'::regclass, indexrelid FROM pg_index WHERE indrelid IN (TABLE captured) UNION "
+         "ALL SELECT 'pg_constraint'::regclass, oid FROM pg_constraint WHERE conrelid IN (TABLE "
+         "captured) UNION ALL SELECT 'pg_attrdef'::regclass, f.oid FROM pg_attrdef f JOIN "
+         "pg_attribute a ON a.attrelid = f.adrelid AND a.attnum = f.adnum WHERE f.adrelid IN "
+         "(TABLE captured) AND a.attgenerated <> ''), "
+         "leant AS (SELECT DISTINCT d.refclassid AS class, d.refobjid AS oid FROM part JOIN "
+         "pg_depend d ON d.classid = part.class AND d.objid = part.oid), "
+         "type AS (SELECT DISTINCT t.oid, t.typname, t.typnamespace, t.typowner FROM leant JOIN "
+         "pg_type s ON s.oid = leant.oid JOIN pg_type t ON t.oid = CASE WHEN s.typsubscript = "
+         "'array_subscript_handler'::regproc THEN s.typelem ELSE s.oid END WHERE leant.class = "
+         "'pg_type'::regclass), "
+         "called AS (SELECT oid FROM leant WHERE class = 'pg_proc'::regclass UNION SELECT "
+         "d.refobjid FROM pg_constraint k JOIN pg_depend d ON d.classid = "
+         "'pg_constraint'::regclass AND d.objid = k.oid AND d.refclassid = 'pg_proc'::regclass "
+         "WHERE k.contypid IN (SELECT oid FROM type)), "
+         "named AS (SELECT typnamespace AS oid FROM type UNION SELECT c.collnamespace FROM leant "
+         "JOIN pg_collation c ON c.oid = leant.oid WHERE leant.class = 'pg_collation'::regclass "
+         "UNION SELECT o.opcnamespace FROM leant JOIN pg_opclass o ON o.oid = leant.oid WHERE "
+         "leant.class = 'pg_opclass'::regclass UNION SELECT c.relnamespace FROM captured JOIN "
+         "pg_class c ON c.oid = captured.oid) "
+         "SELECT format('%s ON DATABASE %I', p.name, d.datname), 0, pg_has_role(d.datdba, 'USAGE') "
+         "FROM pg_database d, (VALUES ('CONNECT'), ('TEMPORARY')) AS p(name) WHERE d.datname = "
+         "current_database() AND NOT has_database_privilege(" +
+         role +
+         ", d.oid, p.name) UNION ALL SELECT format('USAGE ON SCHEMA %I', n.nspname), 1, "
+         "pg_has_role(n.nspowner, 'USAGE') FROM named JOIN pg_namespace n ON n.oid = named.oid "
+         "WHERE NOT has_schema_privilege(" +
+         role +
+         ", n.oid, 'USAGE') UNION ALL SELECT format('USAGE ON TYPE %I.%I', n.nspname, "
+         "t.typname), 2, pg_has_role(t.typowner, 'USAGE') FROM type t JOIN pg_namespace n ON n.oid "
+         "= t.typnamespace WHERE NOT has_type_privilege(" +
+         role +
+         ", t.oid, 'USAGE') UNION ALL SELECT format('EXECUTE ON FUNCTION %s', "
+         "p.oid::regprocedure), 3, pg_has_role(p.proowner, 'USAGE') FROM called JOIN pg_proc p ON "
+         "p.oid = called.oid WHERE NOT has_function_privilege(" +
+         role + ", p.oid, 'EXECUTE') ORDER BY 2, 1";
+}
+
 }  // namespace
 
 // Only what is missing, so that an activation with nothing to do says nothing.
@@ -46,7 +92,21 @@ void PostgresqlNode::grant_access() {
       "WHERE t.tgname ~ '^tidemark_[0-9]+_' AND pg_has_role(s.relowner, 'USAGE') AND NOT " +
       may_move_sequence(role) + " ORDER BY 2, 1");
   for (int i = 0; i < wanted.size(); ++i) define(wanted.text(i, 0) + to);
-  if (script_ == nullptr || wanted.empty()) return;
+  const Rows beside = connection_.query(lacked_beside_tables(role));
+  std::string of_others;
+  for (int i = 0; i < beside.size(); ++i) {
+    const std::string grant = "GRANT " + beside.text(i, 0) + to;
+    if (beside.boolean(i, 2)) {
+      define(grant);
+    } else {
+      of_others += "\n-- " + grant;
+    }
+  }
+  if (script_ == nullptr || script_->empty()) return;
+  if (!of_others.empty()) {
+    script_->push_back("-- by somebody who may grant it, or sessions fail:" + of_others);
+  }
+  if (wanted.empty()) return;
   script_->push_back(
       "-- optional, by a superuser, so that the application's own triggers do not fire on rows "
       "that "
@@ -78,13 +138,17 @@ std::vector<Concern> PostgresqlNode::concerns() {
                         .hint = "GRANT TEMPORARY ON DATABASE " + quoted_name(settings.bytes(0, 5)) +
                                 " TO " + quoted_name(role)});
   }
-  const char* host = PQhost(connection_.handle());
-  const bool local = host == nullptr || *host == '/' || *host == '@' || *host == '\0' ||
-                     std::string_view(host) == "localhost" ||
-                     std::string_view(host) == "127.0.0.1" || std::string_view(host) == "::1";
-  if (!local && connection_.ssl_mode() != "verify-full") {
+  const Rows lacked = connection_.query(lacked_beside_tables("current_user"));
+  for (int i = 0; i < lacked.size(); ++i) {
+    if (lacked.integer(i, 1) == 0) continue;  // without the database we would not be here
+    concerns.push_back({.obstacle = true,
+                        .message = "role " + role + " lacks " + lacked.text(i, 0),
+                        .hint = "run 'tidemark activate' with owner set for this node, or GRANT " +
+                                lacked.text(i, 0) + " TO " + quoted_name(role)});
+  }
+  if (!connection_.is_local() && connection_.ssl_mode() != "verify-full") {
     concerns.push_back(
-        {.message = "the connection to " + std::string(host) +
+        {.message = "the connection to " + connection_.host() +
                     " does not make sure who answers (sslmode is " + connection_.ssl_mode() + ")",
          .hint = "add sslmode=verify-full to the url, and the server's certificate authority to "
                  "~/.postgresql/root.crt"});
