@@ -14,12 +14,12 @@ namespace {
 // and planning costs the server more than running: hence simple queries, put together here.
 // Whatever was made by initdb has a number below 16384.
 
-// Ordinary and partitioned tables with their partitions.
+// Ordinary and partitioned tables with their partitions, and what looks like a table.
 constexpr char kTables[] = R"(
 SELECT c.oid::text, n.nspname::text, c.relname::text, c.relkind = 'p', c.relpersistence = 'u',
-       c.relispartition
+       c.relispartition, c.relkind::text
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE c.oid >= 16384 AND c.relkind IN ('r', 'p') AND c.relpersistence <> 't')";
+WHERE c.oid >= 16384 AND c.relkind IN ('r', 'p', 'f', 'm') AND c.relpersistence <> 't')";
 
 constexpr char kInherits[] = "SELECT inhrelid::text, inhparent::text FROM pg_catalog.pg_inherits";
 
@@ -89,7 +89,8 @@ ORDER BY f.conname, f.oid)";
 
 // Asked only where there are partitioned tables.
 constexpr char kPartitions[] = R"(
-SELECT c.oid::text, n.nspname::text, p.relname::text
+SELECT c.oid::text, n.nspname::text, p.relname::text, p.relpersistence = 'u',
+       p.relkind = 'p'
 FROM pg_catalog.pg_class c
 CROSS JOIN LATERAL pg_catalog.pg_partition_tree(c.oid) AS t
 JOIN pg_catalog.pg_class p ON p.oid = t.relid
@@ -234,6 +235,11 @@ class Reader {
       if (rows.boolean(i, 4)) {
         table.spec.refusal = "is unlogged: a crash of the server would empty it unseen";
       }
+      if (rows.bytes(i, 6) == "f")
+        table.spec.refusal = "is a foreign table: its rows are elsewhere";
+      if (rows.bytes(i, 6) == "m") {
+        table.spec.refusal = "is a materialized view, which each node refreshes for itself";
+      }
       positions_[table.oid] = tables_.size();
       tables_.push_back(std::move(table));
     }
@@ -263,6 +269,12 @@ class Reader {
       if (CatalogTable* table = find(partitions.text(i, 0))) {
         table->partitions.push_back(quoted_name(partitions.text(i, 1)) + "." +
                                     quoted_name(partitions.text(i, 2)));
+        if (partitions.boolean(i, 4)) table->branches.push_back(table->partitions.back());
+        if (partitions.boolean(i, 3) && table->spec.refusal.empty()) {
+          table->spec.refusal = "has the unlogged partition " +
+                                table_name(partitions.bytes(i, 1), partitions.bytes(i, 2)) +
+                                ": a crash of the server would empty it unseen";
+        }
       }
     }
   }

@@ -50,6 +50,7 @@ struct CatalogTable {
   std::set<std::string> closed_parents;          // that our role may not read
   bool is_partitioned = false;
   std::vector<std::string> partitions;  // quoted; every level, leaves and branches
+  std::vector<std::string> branches;    // quoted; those that have partitions themselves
 };
 
 /// SQL: sequences that fill columns of relations, owned by them or named by their defaults. (Other

@@ -138,6 +138,8 @@ class PostgresqlNode final : public Node {
   CatalogTable require_table(const std::string& name);
   void create_tables(const CatalogTable& table, std::int64_t id);
   void drop_tables(std::int64_t id);
+  /// Throws Error not_ready for a table, or a partition of it, that belongs to another role.
+  void require_ownership(const CatalogTable& table);
   void create_triggers(const CatalogTable& table, std::int64_t id);
   void drop_triggers(std::int64_t id);
   std::string capture_digest(std::int64_t id);

@@ -235,6 +235,48 @@ def test_where_nothing_is_left_to_public_the_printed_grants_are_enough(lab):
     lab.sync()
 
 
+def schema_of(node):
+    """All that the server knows to tell of a database, rows too."""
+    text = subprocess.run([binary("pg_dump"), "-h", node.server.folder, "-U", "postgres", "-d", node.database], check=True,
+                          capture_output=True, text=True).stdout
+    return [line for line in text.splitlines() if "restrict " not in line]  # a random word
+
+
+@test
+def test_who_is_not_the_owner_is_told_so_and_changes_nothing(lab):
+    """Not even where the privilege to make triggers is there: the function reads the table in its maker's name when it is
+    truncated, and sessions could not be granted what they need."""
+    a, b = [PgNode(lab, name, ITEM, role="tm_session", owner="tm_owner") for name in "ab"]
+    lab.job("ab", [a, b])
+
+    def refuses(*words):
+        before = schema_of(b)
+        for arguments in (("activate", "b"), ("activate", "b", "--dry-run")):
+            lab.run(*arguments, code=8).require_told("node b", *words)
+            require_equal(schema_of(b), before, "the schema after " + " ".join(arguments))
+
+    as_superuser = lambda text: b.server.script(b.database, text, role="postgres")  # noqa: E731
+    as_superuser("CREATE TABLE other(id integer PRIMARY KEY); CREATE TABLE part(id integer PRIMARY KEY) PARTITION BY RANGE (id);"
+                 "CREATE TABLE part_1 PARTITION OF part DEFAULT; ALTER TABLE part OWNER TO tm_owner;")
+    for privileges in ("", "GRANT TRIGGER ON other TO tm_owner", "GRANT ALL ON other TO tm_owner WITH GRANT OPTION"):
+        as_superuser(privileges)
+        refuses("table public.other", "belongs to role postgres", "role tm_owner")
+    as_superuser("ALTER TABLE other OWNER TO tm_owner")
+    refuses("table public.part_1", "belongs to role postgres", "role tm_owner")
+    as_superuser("ALTER TABLE part_1 OWNER TO tm_owner; ALTER DATABASE %s OWNER TO postgres" % b.database)
+    refuses("role tm_owner may not make a schema in database " + b.database, "GRANT CREATE ON DATABASE")
+    as_superuser("GRANT CREATE ON DATABASE %s TO tm_owner" % b.database)
+    # A role that is a member of the owner's is an owner.
+    as_superuser("CREATE ROLE tm_group; GRANT tm_group TO tm_owner; ALTER TABLE item OWNER TO tm_group;")
+    lab.activate()
+    a.sql("CREATE TABLE other(id integer PRIMARY KEY)")
+    b.sql("INSERT INTO item VALUES (1, 'x', 1); TRUNCATE item; INSERT INTO item VALUES (2, 'y', 2)")
+    lab.jobs["ab"][0]["tables"] = ["item"]
+    lab.sync()
+    require_same("item", a, b)
+    as_superuser("DROP OWNED BY tm_group CASCADE; DROP ROLE tm_group")
+
+
 @contextlib.contextmanager
 def standby_of(server):
     """A running hot standby in a folder of its own; yields its host."""

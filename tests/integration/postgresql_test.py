@@ -205,6 +205,67 @@ def test_p6_partitions_and_rows_that_move_between_them(lab):
     lab.verify()
 
 
+NESTED = """CREATE TABLE event(region text, id integer, n integer, PRIMARY KEY (region, id)) PARTITION BY LIST (region);
+  CREATE TABLE event_a PARTITION OF event FOR VALUES IN ('a') PARTITION BY RANGE (id);
+  CREATE TABLE event_low PARTITION OF event_a FOR VALUES FROM (0) TO (100); CREATE TABLE event_high PARTITION OF event_a DEFAULT;
+  CREATE TABLE event_b PARTITION OF event FOR VALUES IN ('b');"""
+
+
+@test
+def test_p6_partitions_of_partitions_and_partitions_that_come_and_go(lab):
+    a, b = pg_pair(lab, NESTED, max_deletes="100%", tables=["event"])
+
+    def same(code=0):
+        lab.sync(code=code)
+        require_same("event", a, b, "region, id")
+        require_equal(lab.sync().documents[-1]["changed"], 0, "a second session moves nothing")
+
+    a.sql("INSERT INTO event SELECT CASE WHEN i % 2 = 0 THEN 'a' ELSE 'b' END, i, i FROM generate_series(1, 200) i")
+    same()
+    for statement in ("UPDATE event_a SET id = id + 1000", "UPDATE event SET region = 'a' WHERE region = 'b' AND id < 20",
+                      "UPDATE event_low SET n = -1", "UPDATE event_a SET id = id - 1000 WHERE id BETWEEN 1002 AND 1020",
+                      "TRUNCATE event_low", "DELETE FROM event_a WHERE id % 3 = 0", "COPY event_low FROM stdin;\na\t7\t7\n\\.\n",
+                      "WITH gone AS (DELETE FROM event_high WHERE id > 1150 RETURNING *) INSERT INTO event SELECT 'b', id, n FROM gone",
+                      "INSERT INTO event_b VALUES ('b', 21, 0), ('b', 5000, 0) ON CONFLICT (region, id) DO UPDATE SET n = -2",
+                      "MERGE INTO event USING (VALUES ('b', 23), ('a', 8)) AS s(region, id) ON event.region = s.region AND event.id = s.id "
+                      "WHEN MATCHED THEN UPDATE SET region = 'a' WHEN NOT MATCHED THEN INSERT VALUES (s.region, s.id, 8)",
+                      "TRUNCATE event_a"):
+        a.sql(statement)
+        same()
+    # Rows that come with a partition, itself one with a partition of its own.
+    for node in (a, b):
+        node.sql("CREATE TABLE event_c(LIKE event) PARTITION BY RANGE (id); CREATE TABLE event_c1 PARTITION OF event_c DEFAULT;")
+    a.sql("INSERT INTO event_c SELECT 'c', i, i FROM generate_series(1, 5) i")
+    for node in (a, b):
+        node.sql("ALTER TABLE event ATTACH PARTITION event_c FOR VALUES IN ('c')")
+    b.sql("INSERT INTO event_c1 VALUES ('c', 6, 6)")
+    same()
+    require_equal(a.value("SELECT count(*) FROM event WHERE region = 'c'"), "6", "rows of the new partition")
+    # Rows that go with one are nobody's deletes: what only one node let go waits until it has a place again.
+    lost = a.value("SELECT count(*) FROM event WHERE region = 'b'")
+    a.sql("ALTER TABLE event DETACH PARTITION event_b")
+    result = lab.sync(code=3)
+    require_equal(str(sum(p["quarantined"] for p in result.documents[0]["pulls"])), lost, "rows that wait")
+    result.require_told("no partition of relation")
+    require_equal(b.value("SELECT count(*) FROM event WHERE region = 'b'"), lost, "rows of the other node")
+    a.sql("ALTER TABLE event ATTACH PARTITION event_b FOR VALUES IN ('b')")
+    same()
+    lab.verify()
+    require_equal(a.value("SELECT count(*) FROM event WHERE region = 'b'"), lost, "rows that are back")
+    # Both let it go, and go on writing to it.
+    for node in (a, b):
+        node.sql("ALTER TABLE event DETACH PARTITION event_c")
+    same()
+    a.sql("INSERT INTO event_c VALUES ('c', 7, 7); DELETE FROM event_c WHERE id = 1; TRUNCATE event_c1;")
+    same()
+    for node in (a, b):
+        node.sql("DROP TABLE event_c")
+    same()
+    lab.verify()
+    lab.run("deactivate", "a", "b")
+    require_equal(a.rows("SELECT tgname FROM pg_trigger WHERE tgname LIKE 'tidemark%'"), [], "triggers")
+
+
 @test
 def test_p6_every_kind_of_statement_is_captured(lab):
     schema = ITEM + ("CREATE TABLE part(id integer PRIMARY KEY, item integer REFERENCES item ON DELETE CASCADE ON UPDATE CASCADE);"
@@ -477,15 +538,28 @@ def test_p15_what_cannot_take_part_is_refused_by_name(lab):
         CREATE TABLE ruled(id integer PRIMARY KEY);
         CREATE RULE none AS ON DELETE TO ruled DO INSTEAD NOTHING;
         CREATE TABLE loose_key(k numeric PRIMARY KEY);
+        CREATE MATERIALIZED VIEW shown AS SELECT * FROM item;
+        CREATE TABLE half(r text, id integer, PRIMARY KEY (r, id)) PARTITION BY LIST (r); CREATE UNLOGGED TABLE half_a PARTITION OF half DEFAULT;
     """
     a, b = PgNode(lab, "a", schema), PgNode(lab, "b", schema)
+    for node in (a, b):
+        node.server.script(node.database, "CREATE EXTENSION postgres_fdw; CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw;"
+                           "CREATE FOREIGN TABLE abroad(id integer) SERVER far;", role="postgres")
     lab.job("ab", [a, b])
+    other = a.session()
+    other.run("CREATE TEMP TABLE passing(id integer PRIMARY KEY)")
     lab.activate()
     told = lab.run("check")
+    require(not told.told("passing"), "a temporary table is not named")
     for words in (("keyless", "no primary key"), ("volatile", "unlogged"), ("derived", "inherits"), ("local_type", "regclass"),
-                  ("odd_key", "jsonb"), ("ruled", "rules"), ("loose_key", "numeric")):
-        told.require_told(*words)
+                  ("odd_key", "jsonb"), ("ruled", "rules"), ("loose_key", "numeric"), ("shown", "materialized view"), ("abroad", "foreign table"), ("half", "unlogged partition half_a")):
+        found = [f["message"] for f in told.last["findings"] if f["table"] == words[0]]
+        require(len(found) == 2 and all(words[1] in message for message in found), "%r: %r" % (words, found))
+    other.close()
+    require_equal(a.value("SELECT string_agg(name, ' ' ORDER BY name) FROM tidemark.captured_table"), "item", "what is under capture")
     lab.sync()
+    lab.jobs["ab"][0]["tables"] = ["abroad"]
+    lab.activate(code=8).require_told("abroad", "foreign table")
     lab.jobs["ab"][0]["tables"] = ["keyless"]
     lab.activate(code=8).require_told("keyless", "no primary key")
 
