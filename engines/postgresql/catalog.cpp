@@ -17,7 +17,9 @@ namespace {
 // Ordinary and partitioned tables with their partitions, and what looks like a table.
 constexpr char kTables[] = R"(
 SELECT c.oid::text, n.nspname::text, c.relname::text, c.relkind = 'p', c.relpersistence = 'u',
-       c.relispartition, c.relkind::text
+       c.relispartition, c.relkind::text,
+       c.relrowsecurity AND c.relforcerowsecurity AND NOT coalesce((SELECT r.rolsuper OR r.rolbypassrls
+         FROM pg_catalog.pg_roles r WHERE r.oid = c.relowner), false)
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.oid >= 16384 AND c.relkind IN ('r', 'p', 'f', 'm') AND c.relpersistence <> 't')";
 
@@ -235,6 +237,7 @@ class Reader {
       if (rows.boolean(i, 4)) {
         table.spec.refusal = "is unlogged: a crash of the server would empty it unseen";
       }
+      table.hides_from_owner = rows.boolean(i, 7);
       if (rows.bytes(i, 6) == "f")
         table.spec.refusal = "is a foreign table: its rows are elsewhere";
       if (rows.bytes(i, 6) == "m") {

@@ -48,10 +48,19 @@ struct CatalogTable {
   std::vector<std::string> deferrable_uniques;   // quoted; the key's among them
   bool has_deferrable_references = false;        // looked at when the transaction ends, not before
   std::set<std::string> closed_parents;          // that our role may not read
+  /// Row-level security is in force for its owner too, in whose name what TRUNCATE takes away is
+  /// read.
+  bool hides_from_owner = false;
   bool is_partitioned = false;
   std::vector<std::string> partitions;  // quoted; every level, leaves and branches
   std::vector<std::string> branches;    // quoted; those that have partitions themselves
 };
+
+/// What is said of a table that hides rows from its owner.
+inline constexpr char kHidesFromOwner[] =
+    "forces row-level security on its owner, who would not see what TRUNCATE takes away";
+inline constexpr char kHidesFromOwnerHint[] =
+    "ALTER TABLE ... NO FORCE ROW LEVEL SECURITY, or give its owner BYPASSRLS";
 
 /// SQL: sequences that fill columns of relations, owned by them or named by their defaults. (Other
 /// things that belong to a column are among them.)

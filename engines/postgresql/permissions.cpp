@@ -153,6 +153,17 @@ std::vector<Concern> PostgresqlNode::concerns() {
          .hint = "add sslmode=verify-full to the url, and the server's certificate authority to "
                  "~/.postgresql/root.crt"});
   }
+  const Rows silent = connection_.query(
+      "SELECT DISTINCT CASE WHEN s.setrole = 0 THEN 'all roles' ELSE 'role ' || "
+      "pg_get_userbyid(s.setrole) END FROM pg_db_role_setting s, unnest(s.setconfig) AS c(item) "
+      "WHERE "
+      "s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database())) AND "
+      "lower(c.item) = 'session_replication_role=replica' ORDER BY 1");
+  for (int i = 0; i < silent.size(); ++i) {
+    concerns.push_back({.message = "session_replication_role is replica for " + silent.text(i, 0) +
+                                   ": what is written so fires no triggers and is not captured",
+                        .hint = "RESET it for whoever writes data, and run 'tidemark verify'"});
+  }
   for (const CatalogTable& table : read_catalog(connection_)) {
     if (!table.spec.refusal.empty()) continue;
     const Rows look = connection_.query(
@@ -163,9 +174,25 @@ std::vector<Concern> PostgresqlNode::concerns() {
         "AND "
         "NOT t.tgisinternal AND t.tgname !~ '^tidemark_[0-9]+_' AND t.tgenabled IN ('O', 'A')), "
         "EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgname ~ "
-        "'^tidemark_[0-9]+_') FROM pg_class c WHERE c.oid = $1::oid",
+        "'^tidemark_[0-9]+_'), EXISTS (SELECT FROM pg_subscription_rel s WHERE s.srrelid = c.oid "
+        "OR "
+        "s.srrelid IN (SELECT relid FROM pg_partition_tree(c.oid))) FROM pg_class c WHERE c.oid = "
+        "$1::oid",
         {table.oid});
     if (!look.boolean(0, 7)) continue;  // not under capture
+    if (table.hides_from_owner) {
+      concerns.push_back({.obstacle = true,
+                          .table = table.spec.name,
+                          .message = kHidesFromOwner,
+                          .hint = kHidesFromOwnerHint});
+    }
+    if (look.boolean(0, 8)) {
+      concerns.push_back(
+          {.table = table.spec.name,
+           .message = "a subscription of logical replication writes to it: that fires no triggers "
+                      "of ours and is not captured",
+           .hint = "take the table out of the subscription or out of the jobs"});
+    }
     std::string missing;
     for (int i = 0; i < 4; ++i) {
       if (look.boolean(0, 2 + i)) continue;

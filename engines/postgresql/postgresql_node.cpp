@@ -2,6 +2,8 @@
 
 #include <set>
 
+#include "engines/postgresql/identifiers.h"
+
 namespace tidemark::postgresql {
 namespace {
 
@@ -120,9 +122,21 @@ void PostgresqlNode::begin_write(Exclusion exclusion) {
     locks += "LOCK TABLE " + table + " IN SHARE ROW EXCLUSIVE MODE;";
   }
   if (!may_silence_) {
-    may_silence_ =
-        connection_.query("SELECT has_parameter_privilege('session_replication_role', 'SET')")
-            .boolean(0, 0);
+    const Rows role = connection_.query(
+        "SELECT has_parameter_privilege('session_replication_role', 'SET'), "
+        "current_setting('session_replication_role') = 'replica', current_user::text");
+    may_silence_ = role.boolean(0, 0);
+    // Triggers would be still where we count on the server to look at foreign keys.
+    if (!*may_silence_ && role.boolean(0, 1)) {
+      may_silence_.reset();
+      throw Error(ExitCode::not_ready,
+                  "node " + name() + ": session_replication_role is replica for role " +
+                      role.text(0, 2) + ", which may not set it",
+                  "ALTER ROLE " + quoted_name(role.bytes(0, 2)) +
+                      " RESET session_replication_role; or GRANT SET ON PARAMETER "
+                      "session_replication_role TO " +
+                      quoted_name(role.bytes(0, 2)) + ".");
+    }
   }
   if (*may_silence_) locks += "SET LOCAL session_replication_role = 'replica';";
   try {

@@ -142,6 +142,36 @@ def test_p4_check_names_triggers_that_will_fire(lab):
 
 
 @test
+def test_p4_check_names_who_writes_without_triggers(lab):
+    with PrivateServer({"wal_level": "logical"}) as server:
+        a, b = [PgNode(lab, n, ITEM, server=server, role="tm_session", owner="tm_owner") for n in "ab"]
+        lab.job("ab", [a, b])
+        lab.activate()
+        lab.sync()
+        require_equal(lab.run("check").last["findings"], [f for f in lab.run("check").last["findings"] if "replica" not in f["message"]], "findings")
+        for statement, words in (("ALTER ROLE tm_app SET session_replication_role = replica", ("role tm_app",)),
+                                 ("ALTER DATABASE %s SET session_replication_role = 'replica'" % a.database, ("all roles",))):
+            server.sql("postgres", statement, role="postgres")
+            found = [f for f in lab.run("check", code=(0, 8)).last["findings"] if "is not captured" in f["message"]]
+            require(found and all(f["severity"] == "warning" for f in found) and words[0] in found[0]["message"], "%r" % found)
+            server.sql("postgres", statement.split(" SET ")[0] + " RESET ALL", role="postgres")
+        # Where our own role is set up so and may not undo it, nobody would look at foreign keys.
+        server.sql("postgres", "ALTER ROLE tm_session SET session_replication_role = replica", role="postgres")
+        a.sql("INSERT INTO item VALUES (1, 'x', 1)")
+        lab.sync(code=8).require_told("session_replication_role", "tm_session")
+        server.sql("postgres", "GRANT SET ON PARAMETER session_replication_role TO tm_session", role="postgres")
+        lab.sync()
+        require_same("item", a, b)
+        server.sql("postgres", "ALTER ROLE tm_session RESET ALL", role="postgres")
+        # Built-in logical replication.
+        server.script(b.database, "CREATE SUBSCRIPTION s CONNECTION 'host=/nonexistent' PUBLICATION p WITH (connect = false, slot_name = NONE)", role="postgres")
+        server.script(b.database, "INSERT INTO pg_subscription_rel SELECT s.oid, 'item'::regclass, 'r', NULL FROM pg_subscription s;", role="postgres")
+        found = [f for f in lab.run("check").last["findings"] if "subscription" in f["message"]]
+        require_equal([(f["node"], f["table"], f["severity"]) for f in found], [("b", "item", "warning")], "findings")
+        server.script(b.database, "DELETE FROM pg_subscription_rel; DROP SUBSCRIPTION s", role="postgres")
+
+
+@test
 def test_p5_a_hostile_search_path_changes_nothing(lab):
     a, b = pg_pair(lab, ITEM + "GRANT ALL ON item TO tm_app; CREATE SCHEMA evil AUTHORIZATION tm_owner; GRANT ALL ON SCHEMA evil TO tm_app;")
     a.sql("""
@@ -271,10 +301,21 @@ def test_p6_every_kind_of_statement_is_captured(lab):
     schema = ITEM + ("CREATE TABLE part(id integer PRIMARY KEY, item integer REFERENCES item ON DELETE CASCADE ON UPDATE CASCADE);"
                      "CREATE VIEW shown AS SELECT id, name, n FROM item;"
                      "CREATE TABLE source(id integer PRIMARY KEY, n integer);"
+                     "CREATE FUNCTION by_hand() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF TG_OP = 'DELETE' THEN DELETE FROM item WHERE id = OLD.id;"
+                     "RETURN OLD; END IF; INSERT INTO item VALUES (NEW.id, NEW.name, 0) ON CONFLICT (id) DO UPDATE SET name = excluded.name; RETURN NEW; END $$;"
+                     "CREATE VIEW desk AS SELECT id, name FROM item WHERE n >= 0; CREATE TRIGGER by_hand INSTEAD OF INSERT OR UPDATE OR DELETE ON desk "
+                     "FOR EACH ROW EXECUTE FUNCTION by_hand();"
+                     "CREATE TABLE news(id integer PRIMARY KEY, n integer); CREATE RULE also AS ON INSERT TO news DO ALSO INSERT INTO item VALUES (NEW.id, 'also', NEW.n);"
+                     "CREATE TABLE shelf(id integer PRIMARY KEY, item integer REFERENCES item ON DELETE SET NULL ON UPDATE CASCADE);"
                      "CREATE RULE redirect AS ON INSERT TO source WHERE NEW.id > 1000 DO INSTEAD INSERT INTO item VALUES (NEW.id, 'by a rule', NEW.n);"
                      "INSERT INTO item SELECT i, 'r', i FROM generate_series(1, 20) i; INSERT INTO part SELECT i, i FROM generate_series(1, 20) i;")
-    a, b = pg_pair(lab, schema, max_deletes="100%", tables=["item", "part"])
+    a, b = pg_pair(lab, schema, max_deletes="100%", tables=["item", "part", "shelf"])
     statements = [
+        "INSERT INTO shelf SELECT i, i FROM generate_series(11, 20) i",
+        "DELETE FROM item WHERE id = 15",
+        "INSERT INTO desk VALUES (90, 'by a trigger'), (1, 'by a trigger'); UPDATE desk SET name = 'again' WHERE id = 90; DELETE FROM desk WHERE id = 19",
+        "INSERT INTO news VALUES (91, 7)",
+        "WITH moved AS (UPDATE item SET n = n + 1 WHERE id < 5 RETURNING id), added AS (INSERT INTO shelf SELECT id, id FROM moved RETURNING id) DELETE FROM part WHERE id IN (SELECT id FROM added)",
         "INSERT INTO item VALUES (1, 'upsert', 1), (100, 'upsert', 1) ON CONFLICT (id) DO UPDATE SET name = excluded.name",
         "MERGE INTO item USING (VALUES (2, 22), (101, 23)) AS s(id, n) ON item.id = s.id WHEN MATCHED THEN UPDATE SET n = s.n WHEN NOT MATCHED THEN INSERT VALUES (s.id, 'merged', s.n)",
         "MERGE INTO item USING (VALUES (3)) AS s(id) ON item.id = s.id WHEN MATCHED THEN DELETE",
@@ -286,12 +327,13 @@ def test_p6_every_kind_of_statement_is_captured(lab):
         "INSERT INTO source VALUES (2001, 2)",
         "DO $$ BEGIN FOR i IN 3000..3010 LOOP INSERT INTO item VALUES (i, 'loop', i); END LOOP; END $$",
         "COPY item FROM stdin;\n4000\tcopied\t1\n4001\tcopied\t2\n\\.\n",
+        "COPY item FROM PROGRAM 'seq 500000 510000 | sed s/$/,bulk,1/' (FORMAT csv)",
         "DELETE FROM item WHERE id % 2 = 0",
     ]
     for statement in statements:
-        a.sql(statement)
+        a.sql(statement, role="postgres" if "PROGRAM" in statement else "tm_owner")
         lab.sync()
-        for table in ("item", "part"):
+        for table in ("item", "part", "shelf"):
             require_same(table, a, b)
     lab.verify()
     moved = lab.sync().documents[-1]["changed"]
@@ -523,6 +565,30 @@ def test_p14_hidden_rows_are_not_deleted_rows(lab):
     require_equal(b.value("SELECT count(*) FROM item"), "10", "rows on b")
     lab.run("check", code=8).require_told("row-level security", "item", "tm_session")
     a.sql("ALTER TABLE item DISABLE ROW LEVEL SECURITY")
+    lab.sync()
+    require_same("item", a, b)
+
+
+@test
+def test_p14_a_truncate_that_the_owner_cannot_see_is_refused_beforehand(lab):
+    """The owner makes the trigger that reads what TRUNCATE takes away: rows that are hidden from him would stay elsewhere."""
+    a, b = [PgNode(lab, n, ITEM, role="tm_session", owner="tm_owner") for n in "ab"]
+    lab.job("ab", [a, b], max_deletes="100%")
+    lab.activate()
+    a.server.sql("postgres", "CREATE ROLE tm_sees_all LOGIN BYPASSRLS", role="postgres")
+    a.sql("INSERT INTO item SELECT i, 'r', i FROM generate_series(1, 10) i")
+    lab.sync()
+    a.sql("ALTER TABLE item ENABLE ROW LEVEL SECURITY; ALTER TABLE item FORCE ROW LEVEL SECURITY; CREATE POLICY few ON item USING (id < 3);"
+          "UPDATE item SET n = 0")
+    lab.run("check", code=8).require_told("item", "forces row-level security", "TRUNCATE")
+    lab.sync(code=8).require_told("item", "row-level security")
+    for node in (a, b):  # sessions that see all rows
+        node.role, node.owner = "tm_sees_all", "tm_owner"
+    lab.activate()
+    lab.run("check", code=8).require_told("item", "forces row-level security", "TRUNCATE")
+    lab.sync(code=8).require_told("item", "forces row-level security", "TRUNCATE")
+    require_equal(b.value("SELECT count(*) FROM item"), "10", "rows on b")
+    a.sql("ALTER TABLE item NO FORCE ROW LEVEL SECURITY; ALTER TABLE item DISABLE ROW LEVEL SECURITY; TRUNCATE item")
     lab.sync()
     require_same("item", a, b)
 
