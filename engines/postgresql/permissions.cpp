@@ -146,6 +146,19 @@ std::vector<Concern> PostgresqlNode::concerns() {
                         .hint = "run 'tidemark activate' with owner set for this node, or GRANT " +
                                 lacked.text(i, 0) + " TO " + quoted_name(role)});
   }
+  const Rows control = connection_.query(
+      "SELECT format('%I.%I', n.nspname, c.relname), string_agg(p.name, ', ' ORDER BY p.number) "
+      "FROM "
+      "pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, (VALUES (1, 'SELECT'), (2, "
+      "'INSERT'), (3, 'UPDATE'), (4, 'DELETE')) AS p(number, name) WHERE n.nspname = 'tidemark' "
+      "AND "
+      "c.relkind = 'r' AND NOT has_table_privilege(c.oid, p.name) GROUP BY 1 ORDER BY 1");
+  for (int i = 0; i < control.size(); ++i) {
+    concerns.push_back(
+        {.obstacle = true,
+         .message = "role " + role + " lacks " + control.text(i, 1) + " ON " + control.text(i, 0),
+         .hint = "run 'tidemark activate' with owner set for this node"});
+  }
   if (!connection_.is_local() && connection_.ssl_mode() != "verify-full") {
     concerns.push_back(
         {.message = "the connection to " + connection_.host() +

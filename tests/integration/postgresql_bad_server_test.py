@@ -277,6 +277,56 @@ def test_who_is_not_the_owner_is_told_so_and_changes_nothing(lab):
     as_superuser("DROP OWNED BY tm_group CASCADE; DROP ROLE tm_group")
 
 
+@test
+def test_each_missing_privilege_is_named_before_a_session_writes(lab):
+    a, b = [PgNode(lab, name, ITEM, role="tm_session", owner="tm_owner") for name in "ab"]
+    lab.job("ab", [a, b])
+    lab.activate()
+    lab.sync()
+    a.sql("INSERT INTO item VALUES (1, 'a', 1)")
+    b.sql("INSERT INTO item VALUES (2, 'b', 2)")
+    before = schema_of(b)
+    for privilege in ("SELECT", "INSERT", "UPDATE", "DELETE"):
+        b.sql("REVOKE %s ON item FROM tm_session" % privilege)
+        lab.run("check", code=8).require_told("node b", "table item", "role tm_session lacks " + privilege)
+        b.sql("GRANT %s ON item TO tm_session" % privilege)
+    b.sql("REVOKE INSERT ON item FROM tm_session")
+    without = schema_of(b)
+    for command in ("sync", "sync"):
+        lab.run(command, code=8).require_told("node b", "permission denied for table item", "activate --dry-run")
+        require_equal(schema_of(b), without, "the target after a session that may not write")
+    require_equal(a.dump("item"), [("1", "a", "1")], "rows of the other node")
+    b.sql("GRANT INSERT ON item TO tm_session")
+    require_equal(sorted(schema_of(b)), sorted(before), "the schema again")
+    tables = [row[0] for row in b.rows("SELECT relname FROM pg_class WHERE relnamespace = 'tidemark'::regnamespace AND relkind = 'r' ORDER BY 1")]
+    require(len(tables) > 15, "control tables: %r" % tables)
+    for i, table in enumerate(tables):
+        privilege = ("SELECT", "INSERT", "UPDATE", "DELETE")[i % 4]
+        if table == "node" and privilege == "SELECT":
+            privilege = "UPDATE"  # without SELECT nothing can be asked
+        b.sql("REVOKE %s ON tidemark.%s FROM tm_session" % (privilege, table))
+        lab.run("check", code=8).require_told("node b", "role tm_session lacks %s ON tidemark.%s" % (privilege, table))
+    lab.activate("b")
+    lab.run("check", code=0)
+    lab.sync()
+    require_same("item", a, b)
+    # An application has nothing to look for there, not even with the rights of the table's owner.
+    a.sql("GRANT ALL ON item TO tm_app")
+    for statement in ("SELECT * FROM tidemark.node", "INSERT INTO tidemark.log_1 VALUES (1, 1)", "DELETE FROM tidemark.version_1",
+                      "SELECT tidemark.capture_1()", "DROP SCHEMA tidemark", "DROP TRIGGER tidemark_1_insert ON item", "ALTER TABLE item DISABLE TRIGGER ALL",
+                      "CREATE TRIGGER mine AFTER INSERT ON item FOR EACH STATEMENT EXECUTE FUNCTION tidemark.capture_1()",
+                      "CREATE TABLE tidemark.mine(id integer)"):
+        try:
+            a.sql(statement, role="tm_app")
+        except RuntimeError as error:
+            require("permission denied" in str(error) or "must be owner" in str(error), str(error))
+        else:
+            raise AssertionError("an application may " + statement)
+    a.sql("INSERT INTO item VALUES (3, 'c', 3)", role="tm_app")
+    lab.sync()
+    require_same("item", a, b)
+
+
 @contextlib.contextmanager
 def standby_of(server):
     """A running hot standby in a folder of its own; yields its host."""

@@ -451,6 +451,53 @@ def test_p9_long_and_odd_names(lab):
 
 
 @test
+def test_p9_names_that_look_alike(lab):
+    """Sixty bytes in common, cases, one name in several schemas; into a second server, and into a file that takes cases for one."""
+    first = "n" * 60
+    names = ['"%sabc"' % first, '"%sabd"' % first, '"%sABC"' % first, '"Order"', '"order"', '"select"', "s1.item", "s2.item", "item", '"S 1"."It.em"', '"ü"', '"tidemark_log_1"']
+    schemas = 'CREATE SCHEMA s1; CREATE SCHEMA s2; CREATE SCHEMA "S 1";'
+    column = "c" * 63
+    hub = PgNode(lab, "hub", schemas + "".join('CREATE TABLE %s(id integer PRIMARY KEY, "User" text, "user" text, "%s" integer UNIQUE);' % (n, column) for n in names))
+    other = PgNode(lab, "other", schemas)
+    file = lab.node("file")
+    file.path.unlink()
+    lab.job("servers", [hub, other], max_deletes="100%")
+    lab.activate("--create-tables")
+    for i, name in enumerate(names):
+        hub.sql("INSERT INTO %s VALUES (%d, 'U', 'u', %d)" % (name, i, i))
+    lab.sync()
+    for i, name in enumerate(names):
+        require_equal(other.dump(name), [(str(i), "U", "u", str(i))], "rows of " + name)
+        other.sql("UPDATE %s SET id = id + 100, \"User\" = 'V'" % name)
+    lab.sync()
+    for name in names:
+        require_same(name, hub, other)
+    lab.verify()
+    # A file cannot have them all, and is told which.
+    for name in names:
+        for node in (hub, other):
+            node.sql('ALTER TABLE %s DROP COLUMN "user"' % name)
+    lab.sync()
+    lab.job("file", [hub, file], tables=["*"], exclude=["tidemark_*", first + "ABC"], max_deletes="100%")
+    hub.sql('CREATE TABLE twice(id integer PRIMARY KEY, "A" integer, a integer)')
+    lab.activate("file", "--create-tables", code=8).require_told("node file", "order", "Order", "names")
+    lab.jobs["file"][0]["exclude"] = ["tidemark_*", "order", first + "ABC"]
+    lab.activate("file", "--create-tables", code=8).require_told("node file", "twice", "columns", "A and a")
+    hub.sql("DROP TABLE twice")
+    lab.activate("file", "--create-tables")
+    lab.sync("file")
+    tables = {'"Order"': "Order", "s1.item": "s1.item", "s2.item": "s2.item", "item": "item", '"S 1"."It.em"': 'S 1."It.em"', names[0]: names[0][1:-1], names[1]: names[1][1:-1]}
+    for name, there in tables.items():
+        require_equal([tuple(str(v) for v in row) for row in file.rows('SELECT * FROM "%s"' % there.replace('"', '""'))], hub.dump(name), "table " + there)
+        file.sql('UPDATE "%s" SET "User" = \'file\'' % there.replace('"', '""'))
+    lab.sync()
+    lab.sync()
+    for name in tables:
+        require_same(name, hub, other)
+        require_equal(hub.value('SELECT "User" FROM ' + name), "file", "a change from the file in " + name)
+
+
+@test
 def test_p10_a_thousand_columns(lab):
     schema = "CREATE TABLE wide(id integer PRIMARY KEY, %s);" % ", ".join("c%d integer" % i for i in range(1, 1200))
     a, b = pg_pair(lab, schema)
