@@ -479,7 +479,9 @@ std::vector<ActiveTable> PostgresqlNode::active_tables() {
       table.spec = found->second.spec;
       table.current_shape = table.spec.shape();
       // What looks at deferrable constraints in the server is a trigger too.
-      table.fire_triggers = !found->second.deferrable_uniques.empty();
+      table.fire_triggers = !found->second.deferrable_uniques.empty() ||
+                            found->second.has_eternal_row_triggers ||
+                            (found->second.has_row_triggers && !may_silence());
       // The definition may have changed since statements were made for it.
       if (const auto kept = tables_.find(table.id);
           kept != tables_.end() && kept->second &&

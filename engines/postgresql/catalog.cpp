@@ -72,6 +72,14 @@ WITH RECURSIVE base(domain, type, typmod) AS (
 SELECT base.domain::text, t.typname::text, t.typtype::text, t.typnamespace = 'pg_catalog'::regnamespace, base.typmod
 FROM base JOIN pg_catalog.pg_type t ON t.oid = base.type WHERE t.typtype <> 'd')";
 
+// Triggers before a row, on a table or one of its partitions.
+constexpr char kRowTriggers[] = R"(
+SELECT coalesce(pg_catalog.pg_partition_root(t.tgrelid)::oid, t.tgrelid)::text, bool_or(t.tgenabled = 'A')
+FROM pg_catalog.pg_trigger t
+WHERE t.tgrelid >= 16384 AND NOT t.tgisinternal AND t.tgtype & 3 = 3 AND t.tgenabled IN ('O', 'A')
+  AND t.tgname !~ '^tidemark_[0-9]+_'
+GROUP BY 1)";
+
 // The key first, then the other unique indexes. A term that is no column has the number 0.
 constexpr char kIndexes[] = R"(
 SELECT i.indrelid::text, x.relname::text, i.indisprimary, i.indpred IS NOT NULL,
@@ -183,12 +191,19 @@ class Reader {
                                                            {.sql = kColumns},
                                                            {.sql = kIndexes},
                                                            {.sql = kForeignKeys},
-                                                           {.sql = kSequences}});
+                                                           {.sql = kSequences},
+                                                           {.sql = kRowTriggers}});
     read_tables(answers[0], answers[1]);
     refuse_heirs(answers[2]);
     for (int i = 0; i < answers[3].size(); ++i) {
       if (CatalogTable* table = find(answers[3].text(i, 0))) {
         table->spec.refusal = "has rules that rewrite what is written to it, by sessions too";
+      }
+    }
+    for (int i = 0; i < answers[8].size(); ++i) {
+      if (CatalogTable* table = find(answers[8].text(i, 0))) {
+        table->has_row_triggers = true;
+        table->has_eternal_row_triggers = answers[8].boolean(i, 1);
       }
     }
     for (int i = 0; i < answers[7].size(); ++i) {

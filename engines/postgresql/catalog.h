@@ -48,6 +48,10 @@ struct CatalogTable {
   std::vector<std::string> deferrable_uniques;   // quoted; the key's among them
   bool has_deferrable_references = false;        // looked at when the transaction ends, not before
   std::set<std::string> closed_parents;          // that our role may not read
+  /// Triggers that may store something else than what is written: such that fire where triggers are
+  /// not kept still, and such that always fire.
+  bool has_row_triggers = false;
+  bool has_eternal_row_triggers = false;
   /// Row-level security is in force for its owner too, in whose name what TRUNCATE takes away is
   /// read.
   bool hides_from_owner = false;

@@ -187,6 +187,8 @@ std::optional<Refusal> refusal_of(const ServerError& error) {
     return Refusal{Refusal::Kind::foreign_key, reason, logged};
   }
   if (error.sqlstate.starts_with("22")) return Refusal{Refusal::Kind::type, reason};
+  // RAISE in a trigger of the application is a check of its own.
+  if (error.sqlstate.starts_with("P0")) return Refusal{Refusal::Kind::check, reason, logged};
   return std::nullopt;
 }
 

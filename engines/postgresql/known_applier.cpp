@@ -252,14 +252,14 @@ bool KnownApplier::log_what_triggers_changed(const std::string& range) {
         " OR t." + sql_->name(i) + "::text IS DISTINCT FROM s.c" + std::to_string(i + 1) + "::text";
   }
   std::int64_t rows = 0;
-  return connection_.try_run("INSERT INTO " + log_table(table_.id) + " SELECT " +
-                                 sql_->staged_key("s.") +
-                                 ", (date_part('epoch', clock_timestamp()) * 1000000)::bigint * 4 "
-                                 "FROM " +
-                                 stage_.name() + " AS s LEFT JOIN " + sql_->table() + " AS t ON " +
-                                 sql_->key_is_staged("t.", "s.") + " WHERE " + range +
-                                 " AND s.present AND (" + differs + ")",
-                             rows);
+  return connection_.try_run(
+      "INSERT INTO " + log_table(table_.id) + " SELECT " + sql_->staged_key("s.") +
+          ", (date_part('epoch', clock_timestamp()) * 1000000)::bigint * 4 "
+          "FROM " +
+          stage_.name() + " AS s LEFT JOIN " + sql_->table() + " AS t ON " +
+          sql_->key_is_staged("t.", "s.") + " WHERE " + range + " AND CASE WHEN s.present THEN " +
+          differs + " ELSE t." + sql_->name(table_.spec.key.front()) + " IS NOT NULL END",
+      rows);
 }
 
 bool KnownApplier::write_versions(const std::string& range) {
@@ -344,6 +344,7 @@ void KnownApplier::write_row(const ChangedRow& row) {
     return;
   }
   if (row.version) node_.put_version(table_, row.key, row.present, row.version);
+  if (table_.fire_triggers) node_.log_if_altered(table_, *sql_, row.key, row.row);
   if (row.present) {
     ++(inserted ? counts_.inserted : counts_.updated);
   } else if (was_present) {

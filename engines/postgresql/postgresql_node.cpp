@@ -105,22 +105,7 @@ void PostgresqlNode::begin_read() {
   connection_.begin("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1");
 }
 
-void PostgresqlNode::begin_write(Exclusion exclusion) {
-  // The lock first: it takes no snapshot, so that whatever its last holder did is seen.
-  if (!has_control_tables_ && !identity()) {
-    connection_.begin(
-        "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_catalog.pg_advisory_xact_lock("
-        "pg_catalog.hashtextextended('tidemark activation', 0))");
-    return;
-  }
-  std::set<std::string> locked;
-  if (exclusion == Exclusion::applications) {
-    for (const auto& entry : tables_) locked.insert(entry.second->table());
-  }
-  std::string locks;
-  for (const std::string& table : locked) {
-    locks += "LOCK TABLE " + table + " IN SHARE ROW EXCLUSIVE MODE;";
-  }
+bool PostgresqlNode::may_silence() {
   if (!may_silence_) {
     const Rows role = connection_.query(
         "SELECT has_parameter_privilege('session_replication_role', 'SET'), "
@@ -138,7 +123,26 @@ void PostgresqlNode::begin_write(Exclusion exclusion) {
                       quoted_name(role.bytes(0, 2)) + ".");
     }
   }
-  if (*may_silence_) locks += "SET LOCAL session_replication_role = 'replica';";
+  return *may_silence_;
+}
+
+void PostgresqlNode::begin_write(Exclusion exclusion) {
+  // The lock first: it takes no snapshot, so that whatever its last holder did is seen.
+  if (!has_control_tables_ && !identity()) {
+    connection_.begin(
+        "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_catalog.pg_advisory_xact_lock("
+        "pg_catalog.hashtextextended('tidemark activation', 0))");
+    return;
+  }
+  std::set<std::string> locked;
+  if (exclusion == Exclusion::applications) {
+    for (const auto& entry : tables_) locked.insert(entry.second->table());
+  }
+  std::string locks;
+  for (const std::string& table : locked) {
+    locks += "LOCK TABLE " + table + " IN SHARE ROW EXCLUSIVE MODE;";
+  }
+  if (may_silence()) locks += "SET LOCAL session_replication_role = 'replica';";
   try {
     connection_.begin(
         "BEGIN ISOLATION LEVEL REPEATABLE READ; LOCK TABLE tidemark.node IN EXCLUSIVE MODE;" +

@@ -182,7 +182,12 @@ class PostgresqlNode final : public Node {
   std::optional<Refusal> write_row(const TableSql& sql, RowView key, RowView row, bool& inserted);
   void log_touch(const TableSql& sql, RowView key, std::int64_t operation);
   void note_insert(const TableSql& sql);
+  /// Whether our role may keep the application's triggers still. Throws Error not_ready where they
+  /// are still and it may not.
+  bool may_silence();
   void fire_triggers(bool on);
+  /// After a row was written, or removed when `row` is empty.
+  void log_if_altered(const ActiveTable& table, const TableSql& sql, RowView key, RowView row);
   void check_uniques(const TableSql& sql);
   const std::vector<Filled>& sequences_of(const TableSql& sql);
   void raise_sequences();

@@ -142,6 +142,46 @@ def test_p4_check_names_triggers_that_will_fire(lab):
 
 
 @test
+def test_p4_triggers_that_refuse_alter_or_skip_rows_stop_no_session(lab):
+    """Where they may not be kept still, a row that one refuses waits with its words, and what one makes of a row is a change of
+    the node's own, be it alone or one of many: all nodes end alike."""
+    rules = """CREATE FUNCTION rules() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        IF TG_OP = 'DELETE' THEN IF OLD.name = 'keep' THEN RETURN NULL; END IF; RETURN OLD; END IF;
+        IF NEW.n < 0 THEN RAISE EXCEPTION 'n is %% and must not be negative', NEW.n; END IF;
+        IF NEW.name = 'skip' THEN RETURN NULL; END IF;
+        IF NEW.name = 'alter' THEN NEW.name := 'altered'; END IF; RETURN NEW; END $$;
+      CREATE TRIGGER rules BEFORE INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW EXECUTE FUNCTION rules();"""
+    parts = ("CREATE TABLE item(id integer PRIMARY KEY, name text, n integer) PARTITION BY RANGE (id); CREATE TABLE item_low PARTITION OF item "
+             "FOR VALUES FROM (0) TO (10000); CREATE TABLE item_high PARTITION OF item DEFAULT;")
+    for schema, table in ((ITEM, "item"), (parts, "item_low")):
+        for many in (0, 1000):
+            lab.reset()
+            a, b = PgNode(lab, "a", ITEM), PgNode(lab, "b", schema + rules % table)
+            c = lab.node("c", ITEM)
+            lab.job("ab", [a, b], max_deletes="100%")
+            lab.job("ac", [a, c], max_deletes="100%")
+            lab.activate()
+            a.sql("INSERT INTO item SELECT 100 + i, 'plain', i FROM generate_series(1, %d) i" % many)
+            lab.sync()
+            a.sql("INSERT INTO item VALUES (1, 'good', 1), (2, 'bad', -1), (3, 'skip', 1), (4, 'alter', 1), (5, 'keep', 1);"
+                  "UPDATE item SET n = n + 1 WHERE id > 100")
+            lab.sync(code=3).require_told("must not be negative")
+            lab.sync(code=3)
+            rest = " WHERE id < 100 ORDER BY id"
+            require_equal(b.rows("SELECT * FROM item" + rest), [("1", "good", "1"), ("4", "altered", "1"), ("5", "keep", "1")], "rows of b, %d" % many)
+            require_equal(a.rows("SELECT * FROM item" + rest), [("1", "good", "1"), ("2", "bad", "-1"), ("4", "altered", "1"), ("5", "keep", "1")],
+                          "rows of a, %d" % many)
+            a.sql("UPDATE item SET n = 7 WHERE id = 2; DELETE FROM item WHERE id IN (1, 5); DELETE FROM item WHERE id > 600")
+            for _ in range(3):
+                lab.sync()
+            require_same("item", a, b)
+            require_equal(a.rows("SELECT * FROM item" + rest), [("2", "bad", "7"), ("4", "altered", "1"), ("5", "keep", "1")], "rows in the end, %d" % many)
+            require_equal([tuple(str(v) for v in row) for row in c.rows("SELECT * FROM item ORDER BY id")], a.dump("item"), "rows of c")
+            lab.verify()
+            require_equal(lab.sync().documents[-1]["changed"], 0, "a further session moves nothing")
+
+
+@test
 def test_p4_check_names_who_writes_without_triggers(lab):
     with PrivateServer({"wal_level": "logical"}) as server:
         a, b = [PgNode(lab, n, ITEM, server=server, role="tm_session", owner="tm_owner") for n in "ab"]
@@ -192,6 +232,45 @@ def test_p5_a_hostile_search_path_changes_nothing(lab):
     lab.sync()
     require_equal(b.dump("item"), [("1", "x", "2")], "rows")
     require(int(a.value("SELECT changed_at_us FROM tidemark.version_1")) > 1_600_000_000_000_000, "the time of the change")
+
+
+@test
+def test_p5_what_an_application_calls_its_own_is_not_called_by_us(lab):
+    """Operators, types, functions and temporary tables with the names of those that the triggers use, looked for first; also by
+    our own connections, and by whoever activates."""
+    a, b = pg_pair(lab, ITEM + PARTITIONED + "GRANT ALL ON item, event, event_north, event_south TO tm_app; CREATE SCHEMA evil; GRANT ALL ON SCHEMA evil TO tm_app;",
+                   max_deletes="100%")
+    hacked = "LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'hacked as %', current_user; END $$;"
+    a.sql("CREATE FUNCTION evil.set_config(text, text, boolean) RETURNS text " + hacked +
+          "CREATE FUNCTION evil.pg_trigger_depth() RETURNS integer " + hacked + "CREATE FUNCTION evil.clock_timestamp() RETURNS timestamptz " + hacked +
+          "CREATE FUNCTION evil.date_part(text, timestamptz) RETURNS float8 " + hacked + "CREATE FUNCTION evil.format(text, bigint, regclass) RETURNS text " + hacked +
+          "CREATE FUNCTION evil.current_setting(text, boolean) RETURNS text LANGUAGE sql AS 'SELECT ''off''::text';" +
+          "".join("CREATE FUNCTION evil.same(%s, %s) RETURNS boolean %s CREATE OPERATOR evil.= (LEFTARG = %s, RIGHTARG = %s, FUNCTION = evil.same);" % (
+              t, t, hacked, t, t) for t in ("text", "integer", "bigint")) +
+          "CREATE DOMAIN evil.bigint AS pg_catalog.int8 CHECK (false); CREATE DOMAIN evil.text AS pg_catalog.text CHECK (false);"
+          "CREATE DOMAIN evil.regclass AS pg_catalog.regclass CHECK (false);", role="tm_app")
+    a.sql("SET search_path = evil, pg_catalog, public; CREATE TEMP TABLE new_rows(id pg_catalog.int4, name pg_catalog.text, n pg_catalog.int4);"
+          "CREATE TEMP TABLE old_rows(id pg_catalog.int4); CREATE TEMP TABLE log_1(k1 pg_catalog.int4); CREATE TEMP TABLE item_shadow(id pg_catalog.int4);"
+          "INSERT INTO item VALUES (1, 'x', 1), (2, 'y', 2), (3, 'z', 3); UPDATE item SET id = n + 10; DELETE FROM item WHERE n > 2;"
+          "INSERT INTO event VALUES ('north', 1, 1), ('south', 2, 2), ('north', 3, 3); UPDATE event SET region = 'south' WHERE n < 2;"
+          "MERGE INTO event USING (VALUES (2)) AS s(id) ON event.id OPERATOR(pg_catalog.=) s.id WHEN MATCHED THEN UPDATE SET region = 'north';", role="tm_app")
+    lab.sync()
+    require_equal(b.dump("item"), [("11", "x", "1"), ("12", "y", "2")], "rows")
+    require_same("event", a, b, "region, id")
+    a.sql("SET search_path = evil, pg_catalog, public; TRUNCATE event_north; TRUNCATE item", role="tm_app")
+    lab.sync()
+    require_equal((b.dump("item"), b.dump("event", "region, id")), ([], [("south", "1", "1")]), "rows after TRUNCATE")
+    a.server.sql("postgres", "ALTER DATABASE %s SET search_path = evil, pg_catalog, public" % a.database, role="postgres")
+    a.sql("SET search_path = public; INSERT INTO item VALUES (3, 'z', 3)")
+    lab.run("check")
+    lab.sync()
+    lab.verify()
+    lab.run("deactivate", "a")
+    lab.activate()
+    lab.sync()
+    a.sql("SET search_path = evil, pg_catalog, public; INSERT INTO item VALUES (4, 'after', 4)", role="tm_app")
+    lab.sync()
+    require_equal(b.value("SELECT name FROM item WHERE id = 4"), "after", "a row after another activation")
 
 
 PARTITIONED = """
