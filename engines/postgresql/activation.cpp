@@ -454,6 +454,7 @@ void PostgresqlNode::remove_control_tables() {
   tables_.clear();
   for (int i = 0; i < ids.size(); ++i) release_key_counter(ids.integer(i, 0));
   for (int i = 0; i < ids.size(); ++i) drop_triggers(ids.integer(i, 0));
+  take_back_grants();
   define("DROP SCHEMA tidemark CASCADE");
   origins_.forget();
   has_control_tables_ = false;

@@ -1,4 +1,5 @@
 // Roles: what sessions may do, what they are given, and what the operator should know of both.
+#include "engines/postgresql/embedded_sql.h"
 #include "engines/postgresql/identifiers.h"
 #include "engines/postgresql/postgresql_node.h"
 
@@ -55,51 +56,88 @@ std::string lacked_beside_tables(const std::string& role) {
 
 }  // namespace
 
+void PostgresqlNode::grant(const std::string& privilege) {
+  if (!connection_.query("SELECT to_regclass('tidemark.granted') IS NOT NULL").boolean(0, 0)) {
+    define(render("granted", {}));
+  }
+  define("GRANT " + privilege + " TO " + quoted_name(session_role_));
+  connection_.query("INSERT INTO tidemark.granted(privilege, grantee) VALUES ($1, $2)",
+                    {privilege, session_role_});
+}
+
+// The last first. What was dropped meanwhile, or belongs to somebody else by now, is passed over.
+void PostgresqlNode::take_back_grants() {
+  if (!connection_.query("SELECT to_regclass('tidemark.granted') IS NOT NULL").boolean(0, 0)) {
+    return;
+  }
+  const Rows rows = connection_.query(
+      "SELECT privilege, grantee FROM tidemark.granted WHERE privilege !~ ' ON (SCHEMA "
+      ")?tidemark(\\.|$)' ORDER BY grant_order DESC");
+  for (int i = 0; i < rows.size(); ++i) {
+    connection_.execute("SAVEPOINT tidemark_grant");
+    try {
+      define("REVOKE " + rows.text(i, 0) + " FROM " + quoted_name(rows.bytes(i, 1)));
+    } catch (const Error&) {
+      if (connection_.is_broken()) throw;
+      connection_.execute("ROLLBACK TO SAVEPOINT tidemark_grant");
+    }
+    connection_.execute("RELEASE SAVEPOINT tidemark_grant");
+  }
+}
+
 // Only what is missing, so that an activation with nothing to do says nothing.
 void PostgresqlNode::grant_access() {
   if (session_role_.empty()) return;
   const std::string role = quoted_text(session_role_);
   const std::string to = " TO " + quoted_name(session_role_);
+  // Only what is missing, so that no more is taken back one day.
+  const auto missing = [&role](const char* function, const char* oid, const char* privileges) {
+    return std::string(
+               "(SELECT string_agg(p.name, ', ' ORDER BY p.number) FROM "
+               "unnest(string_to_array('") +
+           privileges + "', ' ')) WITH ORDINALITY AS p(name, number) WHERE NOT " + function + "(" +
+           role + ", " + oid + ", p.name))";
+  };
+  const std::string on_table =
+      missing("has_table_privilege", "c.oid", "SELECT INSERT UPDATE DELETE");
+  const std::string on_sequence = missing("has_sequence_privilege", "s.oid", "SELECT USAGE UPDATE");
   const Rows wanted = connection_.query(
-      "SELECT DISTINCT format('GRANT USAGE ON SCHEMA %I', n.nspname), 1 FROM pg_class c JOIN "
+      "SELECT DISTINCT format('USAGE ON SCHEMA %I', n.nspname), 1 FROM pg_class c JOIN "
       "pg_namespace n ON n.oid = c.relnamespace WHERE (n.nspname = 'tidemark' OR c.oid IN "
       "(SELECT unnest(ARRAY[t.tgrelid, f.sequence, k.confrelid]) FROM pg_trigger t LEFT JOIN (" +
       std::string(kFills) +
       ") f ON f.relation = t.tgrelid LEFT JOIN pg_constraint k ON k.conrelid = t.tgrelid AND "
       "k.contype = 'f' WHERE t.tgname ~ '^tidemark_[0-9]+_')) AND NOT has_schema_privilege(" +
-      role +
-      ", n.oid, 'USAGE') AND pg_has_role(n.nspowner, 'USAGE') UNION ALL SELECT format('GRANT "
-      "SELECT, INSERT, UPDATE, DELETE ON %I.%I', "
-      "n.nspname, c.relname), 2 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+      role + ", n.oid, 'USAGE') AND pg_has_role(n.nspowner, 'USAGE') UNION ALL SELECT " + on_table +
+      " || format(' ON %I.%I', n.nspname, c.relname), 2 FROM pg_class c JOIN pg_namespace n ON "
+      "n.oid = c.relnamespace "
       "WHERE "
       "c.relkind IN ('r', 'p') AND (n.nspname = 'tidemark' OR (NOT c.relispartition AND c.oid IN "
-      "(SELECT t.tgrelid FROM pg_trigger t WHERE t.tgname ~ '^tidemark_[0-9]+_'))) AND NOT "
-      "(has_table_privilege(" +
-      role + ", c.oid, 'SELECT') AND has_table_privilege(" + role +
-      ", c.oid, 'INSERT') AND has_table_privilege(" + role +
-      ", c.oid, 'UPDATE') AND has_table_privilege(" + role + ", c.oid, 'DELETE')) UNION ALL " +
+      "(SELECT t.tgrelid FROM pg_trigger t WHERE t.tgname ~ '^tidemark_[0-9]+_'))) AND c.oid <> "
+      "coalesce(to_regclass('tidemark.granted')::oid, 0) AND " +
+      on_table + " IS NOT NULL UNION ALL " +
       // What captured tables refer to, be it in a job or not, is looked at.
-      "SELECT DISTINCT format('GRANT SELECT ON %I.%I', n.nspname, c.relname), 3 FROM pg_trigger t "
+      "SELECT DISTINCT format('SELECT ON %I.%I', n.nspname, c.relname), 3 FROM pg_trigger t "
       "JOIN pg_constraint f ON f.conrelid = t.tgrelid AND f.contype = 'f' JOIN pg_class c ON c.oid "
       "= f.confrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE t.tgname ~ "
       "'^tidemark_[0-9]+_' AND c.oid NOT IN (SELECT t.tgrelid FROM pg_trigger t WHERE t.tgname ~ "
       "'^tidemark_[0-9]+_') AND pg_has_role(c.relowner, 'USAGE') AND NOT has_table_privilege(" +
-      role +
-      ", c.oid, 'SELECT') UNION ALL SELECT DISTINCT format('GRANT SELECT, USAGE, UPDATE ON "
-      "SEQUENCE %s', s.oid::regclass), 4 FROM pg_trigger t JOIN (" +
-      kFills +
+      role + ", c.oid, 'SELECT') UNION ALL SELECT DISTINCT " + on_sequence +
+      " || format(' ON SEQUENCE %s', s.oid::regclass), 4 FROM pg_trigger t JOIN (" + kFills +
       ") f ON f.relation = t.tgrelid JOIN pg_class s ON s.oid = f.sequence AND s.relkind = 'S' "
       "WHERE t.tgname ~ '^tidemark_[0-9]+_' AND pg_has_role(s.relowner, 'USAGE') AND NOT " +
       may_move_sequence(role) + " ORDER BY 2, 1");
-  for (int i = 0; i < wanted.size(); ++i) define(wanted.text(i, 0) + to);
+  for (int i = 0; i < wanted.size(); ++i) {
+    // A sequence that lacked nothing but its schema.
+    if (!wanted.is_null(i, 0)) grant(wanted.text(i, 0));
+  }
   const Rows beside = connection_.query(lacked_beside_tables(role));
   std::string of_others;
   for (int i = 0; i < beside.size(); ++i) {
-    const std::string grant = "GRANT " + beside.text(i, 0) + to;
     if (beside.boolean(i, 2)) {
-      define(grant);
+      grant(beside.text(i, 0));
     } else {
-      of_others += "\n-- " + grant;
+      of_others += "\n-- GRANT " + beside.text(i, 0) + to;
     }
   }
   if (script_ == nullptr || script_->empty()) return;
@@ -152,7 +190,9 @@ std::vector<Concern> PostgresqlNode::concerns() {
       "pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, (VALUES (1, 'SELECT'), (2, "
       "'INSERT'), (3, 'UPDATE'), (4, 'DELETE')) AS p(number, name) WHERE n.nspname = 'tidemark' "
       "AND "
-      "c.relkind = 'r' AND NOT has_table_privilege(c.oid, p.name) GROUP BY 1 ORDER BY 1");
+      "c.relkind = 'r' AND c.relname <> 'granted' AND NOT has_table_privilege(c.oid, p.name) GROUP "
+      "BY "
+      "1 ORDER BY 1");
   for (int i = 0; i < control.size(); ++i) {
     concerns.push_back(
         {.obstacle = true,

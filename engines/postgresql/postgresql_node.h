@@ -182,6 +182,9 @@ class PostgresqlNode final : public Node {
   std::optional<Refusal> write_row(const TableSql& sql, RowView key, RowView row, bool& inserted);
   void log_touch(const TableSql& sql, RowView key, std::int64_t operation);
   void note_insert(const TableSql& sql);
+  /// To the role of the sessions; noted, so that it can be taken back.
+  void grant(const std::string& privilege);
+  void take_back_grants();
   /// Whether our role may keep the application's triggers still. Throws Error not_ready where they
   /// are still and it may not.
   bool may_silence();

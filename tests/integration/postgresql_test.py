@@ -1045,6 +1045,35 @@ def test_bad_states_of_a_server(lab):
 
 
 @test
+def test_conflicts_and_waiting_rows_are_told_and_settled_on_servers(lab):
+    hub, branch = [PgNode(lab, name, "CREATE TABLE item(id integer PRIMARY KEY, name %s, n integer);" % kind, role="tm_session", owner="tm_owner")
+                   for name, kind in (("hub", "varchar(5)"), ("branch", "text"))]
+    hub.sql("INSERT INTO item VALUES (1, 'a', 1)")
+    lab.job("hb", [hub, branch], conflict="manual")
+    lab.activate()
+    lab.sync()
+    for command, kept in (("dismiss", "20"), ("reinstate", "10")):
+        hub.sql("UPDATE item SET n = 10 WHERE id = 1")
+        branch.sql("UPDATE item SET n = 20 WHERE id = 1")
+        lab.sync()
+        found = [c for c in lab.conflicts() if c["status"] == "open"]
+        require_equal([(c["type"], c["winner"]["node"], c["loser"]["row"]["n"]["value"]) for c in found], [("update_differs", "branch", "10")], "conflicts")
+        require_equal(sum(node["open_conflicts"] for node in lab.run("status").last["nodes"]), 1, "open conflicts in status")
+        lab.run("conflicts", "show", found[0]["id"], as_json=False).require_told("hub", "branch", "update_differs", "reinstate", "dismiss")
+        lab.run("conflicts", command, found[0]["id"])
+        for _ in range(2):
+            lab.sync()
+        require_same("item", hub, branch)
+        require_equal(hub.value("SELECT n FROM item"), kept, "after " + command)
+    branch.sql("INSERT INTO item VALUES (2, 'far too long', 2)")
+    lab.sync(code=3)
+    require_equal({n["node"]: n["quarantined"] for n in lab.run("status").last["nodes"]}, {"hub": 1, "branch": 0}, "rows that wait in status")
+    lab.run("status", as_json=False).require_told("node hub: 1 row", "quarantine")
+    waiting = lab.run("quarantine").last["rows"][0]
+    lab.run("quarantine", "show", waiting["id"], as_json=False).require_told("hub", "value too long", "far too long", "id")
+
+
+@test
 def test_a_database_in_another_encoding_is_refused(lab):
     a, b = PgNode(lab, "a", ITEM), PgNode(lab, "b")
     b.server.sql("postgres", "CREATE DATABASE %s_latin OWNER tm_owner ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0" % b.database, role="postgres")
