@@ -168,7 +168,7 @@ HURTFUL = [
     ("DateStyle = 'German, DMY'", "IntervalStyle = 'sql_standard'", "TimeZone = 'Asia/Kathmandu'", "bytea_output = 'escape'", "extra_float_digits = 0",
      "standard_conforming_strings = off", "client_encoding = 'LATIN1'", "lc_monetary = 'C'", "array_nulls = off", "quote_all_identifiers = on",
      "xmloption = 'document'", "transform_null_equals = on", "backslash_quote = off", "search_path = evil, public", "client_min_messages = 'debug5'"),
-    ("statement_timeout = '1ms'", "idle_in_transaction_session_timeout = '1ms'", "idle_session_timeout = '1ms'", "lock_timeout = '1ms'",
+    ("statement_timeout = '300ms'", "idle_in_transaction_session_timeout = '1ms'", "idle_session_timeout = '300ms'", "lock_timeout = '1ms'",
      "default_transaction_isolation = 'serializable'", "default_transaction_deferrable = on", "row_security = on", "check_function_bodies = off"),
     ("enable_seqscan = off", "enable_hashjoin = off", "enable_mergejoin = off", "enable_nestloop = off", "enable_sort = off", "jit = on", "jit_above_cost = 0",
      "work_mem = '64kB'", "temp_buffers = '800kB'", "force_parallel_mode = on", "plan_cache_mode = 'force_generic_plan'", "search_path = ''"),
