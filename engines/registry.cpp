@@ -34,7 +34,10 @@ const Engine& engine_of(const std::string& url) {
     if (!schemes.empty()) schemes += ", ";
     schemes += "\"" + engine.scheme + "\"";
   }
-  throw Error(ExitCode::usage, "url \"" + url + "\" names no database that Tidemark knows",
+  // What follows the scheme may hold a password.
+  const bool is_plain = url.find_first_of("@=") == std::string::npos;
+  const std::string shown = is_plain ? url : url.substr(0, url.find_first_of(":@=")) + ":...";
+  throw Error(ExitCode::usage, "url \"" + shown + "\" names no database that Tidemark knows",
               "An url starts with " + schemes + ".");
 }
 

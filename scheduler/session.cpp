@@ -217,8 +217,10 @@ void warn_of_lone_uniques(const TableSpec& table, const Node& node, const TableS
     if (there.contains(names)) continue;
     std::string list;
     for (const std::string& name : names) list += (list.empty() ? "" : ", ") + name;
-    warnings.push_back("table " + table.name + " has a unique constraint (" + list + ") on node " +
-                       node.name() + " but not on node " + other.name() +
+    const std::string what =
+        list.empty() ? "a unique index over an expression" : "a unique constraint (" + list + ")";
+    warnings.push_back("table " + table.name + " has " + what + " on node " + node.name() +
+                       " but not on node " + other.name() +
                        ": rows that only break it there will go to the conflict log");
   }
 }

@@ -177,6 +177,17 @@ void PostgresqlNode::create_control_tables(const Identity& identity) {
                 "node " + name() + " has a schema named tidemark that is not Tidemark's",
                 "Rename it: Tidemark keeps its records under this name.");
   }
+  const Rows may = connection_.query(
+      "SELECT has_database_privilege(current_database(), 'CREATE'), current_database()::text, "
+      "current_user::text");
+  if (!may.boolean(0, 0)) {
+    throw Error(
+        ExitCode::not_ready,
+        "node " + name() + ": role " + may.text(0, 2) + " may not make a schema in database " +
+            may.text(0, 1),
+        "Set owner for the node to the owner of the database, or GRANT CREATE ON DATABASE " +
+            quoted_name(may.bytes(0, 1)) + " TO " + quoted_name(may.bytes(0, 2)) + ".");
+  }
   define("CREATE SCHEMA tidemark");
   for (const char* table : kNodeTables) define(render(table, {}));
   made_control_tables_ = has_control_tables_ = true;
@@ -231,13 +242,39 @@ void PostgresqlNode::drop_tables(std::int64_t id) {
          recent_table(id));
 }
 
+// A trigger could be made with less; but its function reads the table when it is truncated, in the
+// name of who made it, and a table of somebody else cannot be granted to sessions.
+void PostgresqlNode::require_ownership(const CatalogTable& table) {
+  const Rows foreign = connection_.query(
+      "SELECT format('%I.%I', n.nspname, c.relname), pg_get_userbyid(c.relowner)::text, "
+      "current_user::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE "
+      "(c.oid "
+      "= $1::oid OR c.oid IN (SELECT relid FROM pg_partition_tree($1::oid::regclass))) AND NOT "
+      "pg_has_role(c.relowner, 'USAGE') ORDER BY c.oid <> $1::oid, 1",
+      {table.oid});
+  if (foreign.empty()) return;
+  throw Error(ExitCode::not_ready,
+              "node " + name() + ": table " + foreign.text(0, 0) + " belongs to role " +
+                  foreign.text(0, 1) + ", and role " + foreign.text(0, 2) +
+                  " may not put it under capture",
+              "Set owner for the node to a role that owns all tables of its jobs (ALTER TABLE " +
+                  foreign.text(0, 0) + " OWNER TO " + quoted_name(foreign.bytes(0, 2)) +
+                  "; or GRANT " + quoted_name(foreign.bytes(0, 1)) + " TO " +
+                  quoted_name(foreign.bytes(0, 2)) + "), or take the table out of the job.");
+}
+
 void PostgresqlNode::create_triggers(const CatalogTable& table, std::int64_t id) {
+  require_ownership(table);
   const std::string number = std::to_string(id);
   const KeyReading reading = read_key(table.spec, table);
   std::string update = render(table.is_partitioned ? "update_and_move" : "update_or_move",
                               {{"id", number}, {"keys", reading.keys}, {"alias", reading.alias}});
+  const std::string moved_row =
+      table.is_partitioned ? render("moved_row", {{"id", number}, {"keys", reading.keys}}) + ";\n"
+                           : "";
   define(render("capture_function",
                 {{"id", number},
+                 {"moved_row", moved_row},
                  {"update", update + ";"},
                  {"quote", dollar_quote(table.spec)},
                  {"keys", reading.keys},
@@ -245,6 +282,15 @@ void PostgresqlNode::create_triggers(const CatalogTable& table, std::int64_t id)
                  {"truncated_keys",
                   doubled(percents_doubled(joined_names(table.spec, table.spec.key)), '\'')}}));
   define("REVOKE ALL ON FUNCTION " + function_name(id) + "() FROM PUBLIC");
+  if (table.is_partitioned) {
+    std::vector<std::string> branches = table.branches;
+    branches.insert(branches.begin(), table.quoted);
+    for (const std::string& branch : branches) {
+      define(render("capture_moving", {{"id", number}, {"table", branch}}));
+    }
+    define(render("capture_left", {{"id", number}, {"table", table.quoted}}));
+    define(render("capture_came", {{"id", number}, {"table", table.quoted}}));
+  }
   std::vector<std::string> relations = table.partitions;
   relations.insert(relations.begin(), table.quoted);
   for (const std::string& relation : relations) {
@@ -288,7 +334,11 @@ std::map<std::int64_t, std::string> PostgresqlNode::capture_digests(
       "relation AS (SELECT DISTINCT t.id, p.relid FROM trigger t CROSS JOIN LATERAL (SELECT "
       "t.tgrelid AS relid UNION SELECT relid FROM pg_catalog.pg_partition_tree(t.tgrelid)) p WHERE "
       "NOT t.tgisinternal) "
-      "SELECT k.id, md5(coalesce((SELECT string_agg(r.relid::regclass::text || coalesce((SELECT "
+      // A partition that was detached keeps its triggers, and is part of nothing.
+      "SELECT k.id, md5(coalesce((SELECT string_agg(r.relid::regclass::text || coalesce((SELECT ' "
+      "of "
+      "' || i.inhparent::regclass::text FROM pg_catalog.pg_inherits i WHERE i.inhrelid = r.relid), "
+      "'') || coalesce((SELECT "
       "string_agg(pg_catalog.pg_get_triggerdef(t.oid) || t.tgenabled::text, ';' ORDER BY t.tgname) "
       "FROM trigger t WHERE t.tgrelid = r.relid AND t.id = k.id), ''), ';' ORDER BY "
       "r.relid::regclass::text) FROM relation r WHERE r.id = k.id), '') || coalesce((SELECT "
@@ -404,6 +454,7 @@ void PostgresqlNode::remove_control_tables() {
   tables_.clear();
   for (int i = 0; i < ids.size(); ++i) release_key_counter(ids.integer(i, 0));
   for (int i = 0; i < ids.size(); ++i) drop_triggers(ids.integer(i, 0));
+  take_back_grants();
   define("DROP SCHEMA tidemark CASCADE");
   origins_.forget();
   has_control_tables_ = false;
@@ -429,7 +480,9 @@ std::vector<ActiveTable> PostgresqlNode::active_tables() {
       table.spec = found->second.spec;
       table.current_shape = table.spec.shape();
       // What looks at deferrable constraints in the server is a trigger too.
-      table.fire_triggers = !found->second.deferrable_uniques.empty();
+      table.fire_triggers = !found->second.deferrable_uniques.empty() ||
+                            found->second.has_eternal_row_triggers ||
+                            (found->second.has_row_triggers && !may_silence());
       // The definition may have changed since statements were made for it.
       if (const auto kept = tables_.find(table.id);
           kept != tables_.end() && kept->second &&

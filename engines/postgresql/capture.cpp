@@ -23,6 +23,12 @@ std::pair<std::int64_t, std::int64_t> PostgresqlNode::pending(const ActiveTable&
 // WITH query returns it assumes little, and probes an index where it should merge.
 HarvestCounts PostgresqlNode::harvest(const ActiveTable& table, TableState& state) {
   HarvestCounts counts;
+  if (const auto found = catalog_.find(table.spec.name);
+      found != catalog_.end() && found->second.hides_from_owner) {
+    throw Error(ExitCode::not_ready,
+                "node " + name() + ": table " + table.spec.name + " " + kHidesFromOwner,
+                kHidesFromOwnerHint);
+  }
   if (!has_pending(table)) {
     state.knowledge.raise(state.origin, state.sequence());
     return counts;

@@ -14,12 +14,14 @@ namespace {
 // and planning costs the server more than running: hence simple queries, put together here.
 // Whatever was made by initdb has a number below 16384.
 
-// Ordinary and partitioned tables with their partitions.
+// Ordinary and partitioned tables with their partitions, and what looks like a table.
 constexpr char kTables[] = R"(
 SELECT c.oid::text, n.nspname::text, c.relname::text, c.relkind = 'p', c.relpersistence = 'u',
-       c.relispartition
+       c.relispartition, c.relkind::text,
+       c.relrowsecurity AND c.relforcerowsecurity AND NOT coalesce((SELECT r.rolsuper OR r.rolbypassrls
+         FROM pg_catalog.pg_roles r WHERE r.oid = c.relowner), false)
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE c.oid >= 16384 AND c.relkind IN ('r', 'p') AND c.relpersistence <> 't')";
+WHERE c.oid >= 16384 AND c.relkind IN ('r', 'p', 'f', 'm') AND c.relpersistence <> 't')";
 
 constexpr char kInherits[] = "SELECT inhrelid::text, inhparent::text FROM pg_catalog.pg_inherits";
 
@@ -70,6 +72,14 @@ WITH RECURSIVE base(domain, type, typmod) AS (
 SELECT base.domain::text, t.typname::text, t.typtype::text, t.typnamespace = 'pg_catalog'::regnamespace, base.typmod
 FROM base JOIN pg_catalog.pg_type t ON t.oid = base.type WHERE t.typtype <> 'd')";
 
+// Triggers before a row, on a table or one of its partitions.
+constexpr char kRowTriggers[] = R"(
+SELECT coalesce(pg_catalog.pg_partition_root(t.tgrelid)::oid, t.tgrelid)::text, bool_or(t.tgenabled = 'A')
+FROM pg_catalog.pg_trigger t
+WHERE t.tgrelid >= 16384 AND NOT t.tgisinternal AND t.tgtype & 3 = 3 AND t.tgenabled IN ('O', 'A')
+  AND t.tgname !~ '^tidemark_[0-9]+_'
+GROUP BY 1)";
+
 // The key first, then the other unique indexes. A term that is no column has the number 0.
 constexpr char kIndexes[] = R"(
 SELECT i.indrelid::text, x.relname::text, i.indisprimary, i.indpred IS NOT NULL,
@@ -89,7 +99,8 @@ ORDER BY f.conname, f.oid)";
 
 // Asked only where there are partitioned tables.
 constexpr char kPartitions[] = R"(
-SELECT c.oid::text, n.nspname::text, p.relname::text
+SELECT c.oid::text, n.nspname::text, p.relname::text, p.relpersistence = 'u',
+       p.relkind = 'p'
 FROM pg_catalog.pg_class c
 CROSS JOIN LATERAL pg_catalog.pg_partition_tree(c.oid) AS t
 JOIN pg_catalog.pg_class p ON p.oid = t.relid
@@ -180,12 +191,19 @@ class Reader {
                                                            {.sql = kColumns},
                                                            {.sql = kIndexes},
                                                            {.sql = kForeignKeys},
-                                                           {.sql = kSequences}});
+                                                           {.sql = kSequences},
+                                                           {.sql = kRowTriggers}});
     read_tables(answers[0], answers[1]);
     refuse_heirs(answers[2]);
     for (int i = 0; i < answers[3].size(); ++i) {
       if (CatalogTable* table = find(answers[3].text(i, 0))) {
         table->spec.refusal = "has rules that rewrite what is written to it, by sessions too";
+      }
+    }
+    for (int i = 0; i < answers[8].size(); ++i) {
+      if (CatalogTable* table = find(answers[8].text(i, 0))) {
+        table->has_row_triggers = true;
+        table->has_eternal_row_triggers = answers[8].boolean(i, 1);
       }
     }
     for (int i = 0; i < answers[7].size(); ++i) {
@@ -234,6 +252,12 @@ class Reader {
       if (rows.boolean(i, 4)) {
         table.spec.refusal = "is unlogged: a crash of the server would empty it unseen";
       }
+      table.hides_from_owner = rows.boolean(i, 7);
+      if (rows.bytes(i, 6) == "f")
+        table.spec.refusal = "is a foreign table: its rows are elsewhere";
+      if (rows.bytes(i, 6) == "m") {
+        table.spec.refusal = "is a materialized view, which each node refreshes for itself";
+      }
       positions_[table.oid] = tables_.size();
       tables_.push_back(std::move(table));
     }
@@ -263,6 +287,12 @@ class Reader {
       if (CatalogTable* table = find(partitions.text(i, 0))) {
         table->partitions.push_back(quoted_name(partitions.text(i, 1)) + "." +
                                     quoted_name(partitions.text(i, 2)));
+        if (partitions.boolean(i, 4)) table->branches.push_back(table->partitions.back());
+        if (partitions.boolean(i, 3) && table->spec.refusal.empty()) {
+          table->spec.refusal = "has the unlogged partition " +
+                                table_name(partitions.bytes(i, 1), partitions.bytes(i, 2)) +
+                                ": a crash of the server would empty it unseen";
+        }
       }
     }
   }

@@ -48,9 +48,23 @@ struct CatalogTable {
   std::vector<std::string> deferrable_uniques;   // quoted; the key's among them
   bool has_deferrable_references = false;        // looked at when the transaction ends, not before
   std::set<std::string> closed_parents;          // that our role may not read
+  /// Triggers that may store something else than what is written: such that fire where triggers are
+  /// not kept still, and such that always fire.
+  bool has_row_triggers = false;
+  bool has_eternal_row_triggers = false;
+  /// Row-level security is in force for its owner too, in whose name what TRUNCATE takes away is
+  /// read.
+  bool hides_from_owner = false;
   bool is_partitioned = false;
   std::vector<std::string> partitions;  // quoted; every level, leaves and branches
+  std::vector<std::string> branches;    // quoted; those that have partitions themselves
 };
+
+/// What is said of a table that hides rows from its owner.
+inline constexpr char kHidesFromOwner[] =
+    "forces row-level security on its owner, who would not see what TRUNCATE takes away";
+inline constexpr char kHidesFromOwnerHint[] =
+    "ALTER TABLE ... NO FORCE ROW LEVEL SECURITY, or give its owner BYPASSRLS";
 
 /// SQL: sequences that fill columns of relations, owned by them or named by their defaults. (Other
 /// things that belong to a column are among them.)

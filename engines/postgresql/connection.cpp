@@ -22,7 +22,12 @@ constexpr char kSettings[] =
     "SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'postgres'; SET TimeZone = 'UTC';"
     "SET extra_float_digits = 1; SET bytea_output = 'hex'; SET xmloption = 'content';"
     "SET lc_monetary = 'C'; SET row_security = off; SET statement_timeout = 0;"
-    "SET idle_in_transaction_session_timeout = 0; SET client_min_messages = 'warning';"
+    "SET idle_in_transaction_session_timeout = 0; SET idle_session_timeout = 0;"
+    "SET client_min_messages = 'warning';"
+    // NULL inside of an array is no text, and names look alike in what the server prints.
+    "SET array_nulls = on; SET quote_all_identifiers = off;"
+    // What is read outside of a transaction must not make an application's fail.
+    "SET default_transaction_isolation = 'read committed';"
     // Plans of ours are short, and compiling them is not.
     "SET jit = off;"
     // Ours are few statements about many rows each: sorted and joined in memory where the server
@@ -183,6 +188,8 @@ std::optional<Refusal> refusal_of(const ServerError& error) {
     return Refusal{Refusal::Kind::foreign_key, reason, logged};
   }
   if (error.sqlstate.starts_with("22")) return Refusal{Refusal::Kind::type, reason};
+  // RAISE in a trigger of the application is a check of its own.
+  if (error.sqlstate.starts_with("P0")) return Refusal{Refusal::Kind::check, reason, logged};
   return std::nullopt;
 }
 
@@ -254,11 +261,22 @@ std::string Connection::ssl_mode() const {
   return mode;
 }
 
-bool Connection::is_local() const {
+std::string Connection::host() const {
   const char* host = PQhost(handle_);
-  const std::string_view name = host != nullptr ? host : "";
-  return name.empty() || name.starts_with('/') || name == "localhost" || name == "::1" ||
-         name.starts_with("127.");
+  const std::string name = host != nullptr ? host : "";
+  const std::string at = address();
+  return at.empty() || at == name ? name : name + " (" + at + ")";
+}
+
+std::string Connection::address() const {
+  const char* address = PQhostaddr(handle_);
+  return address != nullptr ? address : "";
+}
+
+// By the address and not by the name, which may stand for any (hostaddr, /etc/hosts).
+bool Connection::is_local() const {
+  const std::string at = address();
+  return at.empty() || at == "::1" || at.starts_with("127.") || at.starts_with("::ffff:127.");
 }
 
 bool Connection::is_broken() const { return PQstatus(handle_) != CONNECTION_OK; }

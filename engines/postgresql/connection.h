@@ -130,6 +130,8 @@ class Connection {
   void cut() noexcept;
   /// The server runs on this machine.
   bool is_local() const;
+  /// As the url calls the server, with its address.
+  std::string host() const;
   /// How the connection was secured, as asked for.
   std::string ssl_mode() const;
 
@@ -144,6 +146,8 @@ class Connection {
   Rows checked(PGresult* result);
   void configure();
   void fail_if_locked(const ServerError& error) const;
+  /// Empty for a Unix socket.
+  std::string address() const;
 
   std::string node_name_;
   const std::chrono::milliseconds lock_timeout_;

@@ -304,8 +304,9 @@ bool KnownApplier::log_what_triggers_changed(const std::string& range) {
                  ", (date_part('epoch', clock_timestamp()) * 1000000)::bigint * 4 "
                  "FROM " +
                  stage_.name() + " AS s LEFT JOIN " + sql_->table() + " AS t ON " +
-                 sql_->key_is_staged("t.", "s.") + " WHERE " + range + " AND s.present AND (" +
-                 differs + ")",
+                 sql_->key_is_staged("t.", "s.") + " WHERE " + range +
+                 " AND CASE WHEN s.present THEN " + differs + " ELSE t." +
+                 sql_->name(table_.spec.key.front()) + " IS NOT NULL END",
              rows);
 }
 
@@ -372,6 +373,7 @@ void KnownApplier::write_row(const ChangedRow& row) {
     return;
   }
   if (row.version) node_.put_version(table_, row.key, row.present, row.version);
+  if (table_.fire_triggers) node_.log_if_altered(table_, *sql_, row.key, row.row);
   if (row.present) {
     ++(inserted ? counts_.inserted : counts_.updated);
   } else if (was_present) {

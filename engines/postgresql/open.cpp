@@ -2,6 +2,8 @@
 
 #include <libpq-fe.h>
 
+#include <algorithm>
+#include <cctype>
 #include <map>
 
 #include "engines/postgresql/postgresql_node.h"
@@ -14,12 +16,31 @@ struct Free {
   void operator()(PQconninfoOption* options) const { PQconninfoFree(options); }
 };
 
+/// Also of an url that cannot be read.
+bool may_hold_password(const std::string& url) {
+  std::string small = url;
+  std::transform(small.begin(), small.end(), small.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  if (small.find("password") != std::string::npos) return true;
+  const std::size_t scheme = url.find("://");
+  const std::size_t at = url.rfind('@');
+  return scheme != std::string::npos && at != std::string::npos && url.find(':', scheme + 3) < at;
+}
+
+[[noreturn]] void refuse_password() {
+  throw Error(ExitCode::usage, "the url of a node holds a password",
+              "Put it into libpq's password file (~/.pgpass, mode 0600) or a service file, and "
+              "leave it out of the configuration.");
+}
+
 std::map<std::string, std::string> parse(const std::string& url) {
   char* message = nullptr;
   const std::unique_ptr<PQconninfoOption, Free> options(PQconninfoParse(url.c_str(), &message));
   if (options == nullptr) {
     const std::string words = message != nullptr ? message : "out of memory";
     PQfreemem(message);
+    // Neither the url nor what libpq says of it may be told then.
+    if (may_hold_password(url)) refuse_password();
     throw Error(
         ExitCode::usage,
         "url \"" + url + "\": " + words.substr(0, words.find_last_not_of('\n') + 1),
@@ -29,6 +50,20 @@ std::map<std::string, std::string> parse(const std::string& url) {
   std::map<std::string, std::string> values;
   for (const PQconninfoOption* option = options.get(); option->keyword != nullptr; ++option) {
     if (option->val != nullptr) values[option->keyword] = option->val;
+  }
+  if (values.contains("password") || values.contains("sslpassword")) refuse_password();
+  // A password with a slash in it ends the host: its beginning is taken for a port, the rest for a
+  // database.
+  const auto database = values.find("dbname");
+  if (!values.contains("user") && database != values.end() &&
+      database->second.find('@') != std::string::npos && may_hold_password(url)) {
+    refuse_password();
+  }
+  const auto port = values.find("port");
+  if (port != values.end() && port->second.find_first_not_of("0123456789,") != std::string::npos) {
+    if (may_hold_password(url)) refuse_password();
+    throw Error(ExitCode::usage, "url \"" + url + "\": the port is no number",
+                "Write \"postgresql://user@host:5432/database\".");
   }
   return values;
 }
@@ -86,11 +121,6 @@ void create_database(const std::string& url, const std::filesystem::path&) {
 
 std::string canonical_url(const std::string& url, const std::filesystem::path&) {
   const auto values = parse(url);
-  if (values.contains("password")) {
-    throw Error(ExitCode::usage, "the url of a node holds a password",
-                "Put it into libpq's password file (~/.pgpass, mode 0600) or a service file, and "
-                "leave it out of the configuration.");
-  }
   // What is left out comes from libpq's environment and its service file, for both alike.
   const auto value = [&values](const char* name, const char* other) {
     const auto found = values.find(name);

@@ -2,6 +2,8 @@
 
 #include <set>
 
+#include "engines/postgresql/identifiers.h"
+
 namespace tidemark::postgresql {
 namespace {
 
@@ -114,6 +116,27 @@ void PostgresqlNode::begin_read() {
   connection_.begin("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1");
 }
 
+bool PostgresqlNode::may_silence() {
+  if (!may_silence_) {
+    const Rows role = connection_.query(
+        "SELECT has_parameter_privilege('session_replication_role', 'SET'), "
+        "current_setting('session_replication_role') = 'replica', current_user::text");
+    may_silence_ = role.boolean(0, 0);
+    // Triggers would be still where we count on the server to look at foreign keys.
+    if (!*may_silence_ && role.boolean(0, 1)) {
+      may_silence_.reset();
+      throw Error(ExitCode::not_ready,
+                  "node " + name() + ": session_replication_role is replica for role " +
+                      role.text(0, 2) + ", which may not set it",
+                  "ALTER ROLE " + quoted_name(role.bytes(0, 2)) +
+                      " RESET session_replication_role; or GRANT SET ON PARAMETER "
+                      "session_replication_role TO " +
+                      quoted_name(role.bytes(0, 2)) + ".");
+    }
+  }
+  return *may_silence_;
+}
+
 void PostgresqlNode::begin_write(Exclusion exclusion) {
   // The lock first: it takes no snapshot, so that whatever its last holder did is seen.
   if (!has_control_tables_ && !identity()) {
@@ -135,12 +158,7 @@ void PostgresqlNode::begin_write(Exclusion exclusion) {
     locks = set_lock_timeout(at_most(kTableWait)) + locks +
             set_lock_timeout(connection_.lock_timeout());
   }
-  if (!may_silence_) {
-    may_silence_ =
-        connection_.query("SELECT has_parameter_privilege('session_replication_role', 'SET')")
-            .boolean(0, 0);
-  }
-  if (*may_silence_) locks += "SET LOCAL session_replication_role = 'replica';";
+  if (may_silence()) locks += "SET LOCAL session_replication_role = 'replica';";
   try {
     connection_.begin(
         "BEGIN ISOLATION LEVEL REPEATABLE READ; LOCK TABLE tidemark.node IN EXCLUSIVE MODE;" +

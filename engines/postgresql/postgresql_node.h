@@ -140,6 +140,8 @@ class PostgresqlNode final : public Node {
   CatalogTable require_table(const std::string& name);
   void create_tables(const CatalogTable& table, std::int64_t id);
   void drop_tables(std::int64_t id);
+  /// Throws Error not_ready for a table, or a partition of it, that belongs to another role.
+  void require_ownership(const CatalogTable& table);
   void create_triggers(const CatalogTable& table, std::int64_t id);
   void drop_triggers(std::int64_t id);
   std::string capture_digest(std::int64_t id);
@@ -187,7 +189,15 @@ class PostgresqlNode final : public Node {
   std::optional<Refusal> write_row(const TableSql& sql, RowView key, RowView row, bool& inserted);
   void log_touch(const TableSql& sql, RowView key, std::int64_t operation);
   void note_insert(const TableSql& sql);
+  /// To the role of the sessions; noted, so that it can be taken back.
+  void grant(const std::string& privilege);
+  void take_back_grants();
+  /// Whether our role may keep the application's triggers still. Throws Error not_ready where they
+  /// are still and it may not.
+  bool may_silence();
   void fire_triggers(bool on);
+  /// After a row was written, or removed when `row` is empty.
+  void log_if_altered(const ActiveTable& table, const TableSql& sql, RowView key, RowView row);
   void check_uniques(const TableSql& sql);
   const std::vector<Filled>& sequences_of(const TableSql& sql);
   void raise_sequences();

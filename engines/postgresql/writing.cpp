@@ -56,14 +56,18 @@ std::optional<Refusal> PostgresqlNode::put_row(const ActiveTable& table, RowView
   fire_triggers(true);
   auto refusal = write_row(*sql, key, row, inserted);
   fire_triggers(fired_before);
-  // A trigger may have stored something else, or nothing: that is a change of this node's own.
-  if (!refusal && !row.empty()) {
-    const LocalRow stored = find(table, key);
-    if (!stored.present || !identical(to_views(stored.row), row)) {
-      log_touch(*sql, key, Stamp::kUpdate);
-    }
-  }
+  if (!refusal) log_if_altered(table, *sql, key, row);
   return refusal;
+}
+
+// A trigger may have stored something else, or nothing, or kept what was to go: that is a change of
+// this node's own.
+void PostgresqlNode::log_if_altered(const ActiveTable& table, const TableSql& sql, RowView key,
+                                    RowView row) {
+  const LocalRow stored = find(table, key);
+  const bool as_told =
+      row.empty() ? !stored.present : stored.present && identical(to_views(stored.row), row);
+  if (!as_told) log_touch(sql, key, Stamp::kUpdate);
 }
 
 /// Two rows that claim one value are settled when they meet, and not by a COMMIT that fails.

@@ -1,5 +1,6 @@
 // Control tables and triggers: made, repaired, removed.
 #include <algorithm>
+#include <map>
 
 #include "engines/sqlite/capture_objects.h"
 #include "engines/sqlite/embedded_sql.h"
@@ -103,7 +104,34 @@ void SqliteNode::create_control_tables(const Identity& identity) {
   set_identity(identity);
 }
 
+// SQLite tells no upper from lower case in names, where other products do.
+void SqliteNode::require_new_names(const TableSpec& like) {
+  const auto refuse = [&](const std::string& what, const std::string& other) {
+    throw Error(ExitCode::not_ready,
+                "node " + name() + ": table " + like.name + " cannot be made: " + what +
+                    ", and SQLite takes the names " + other + " for one",
+                "Give one of them another name under 'names' of the node, or exclude the table.");
+  };
+  Statement exists(connection_, "SELECT name FROM sqlite_schema WHERE name = ?1 COLLATE NOCASE");
+  exists.bind_text(1, like.name);
+  if (exists.step()) {
+    const std::string there = exists.text(0);
+    refuse("there is " + there, there + " and " + like.name);
+  }
+  std::map<std::string, std::string> columns;
+  for (const ColumnSpec& column : like.columns) {
+    std::string folded = column.name;
+    std::transform(folded.begin(), folded.end(), folded.begin(),
+                   [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+    const auto [found, is_new] = columns.emplace(folded, column.name);
+    if (!is_new) {
+      refuse("it has two such columns", found->second + " and " + column.name);
+    }
+  }
+}
+
 void SqliteNode::create_table(const TableSpec& like) {
+  require_new_names(like);
   const std::vector<std::string> definition =
       like.definition.empty() || like.product != "SQLite" ? definition_of(like) : like.definition;
   for (const std::string& sql : definition) define(sql);

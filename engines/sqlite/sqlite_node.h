@@ -139,6 +139,8 @@ class SqliteNode final : public Node {
   std::int64_t free_table_id();
   void create_objects(const CatalogTable& table, std::int64_t id);
   void drop_triggers(std::int64_t id);
+  /// Throws Error not_ready where SQLite would take names of the table for one.
+  void require_new_names(const TableSpec& like);
   CatalogTable require_table(const std::string& name);
   OriginId own_origin();
 

@@ -14,7 +14,7 @@ BEGIN
       AND has_schema_privilege(session_user, 'tidemark', 'USAGE') THEN
     RETURN NULL;
   END IF;
-  IF TG_OP = 'INSERT' THEN
+{{moved_row}}  IF TG_OP = 'INSERT' THEN
     INSERT INTO tidemark.log_{{id}} SELECT {{keys}}, capture.stamp + 1 FROM new_rows{{alias}};
   ELSIF TG_OP = 'UPDATE' THEN
 {{update}}

@@ -142,6 +142,76 @@ def test_p4_check_names_triggers_that_will_fire(lab):
 
 
 @test
+def test_p4_triggers_that_refuse_alter_or_skip_rows_stop_no_session(lab):
+    """Where they may not be kept still, a row that one refuses waits with its words, and what one makes of a row is a change of
+    the node's own, be it alone or one of many: all nodes end alike."""
+    rules = """CREATE FUNCTION rules() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        IF TG_OP = 'DELETE' THEN IF OLD.name = 'keep' THEN RETURN NULL; END IF; RETURN OLD; END IF;
+        IF NEW.n < 0 THEN RAISE EXCEPTION 'n is %% and must not be negative', NEW.n; END IF;
+        IF NEW.name = 'skip' THEN RETURN NULL; END IF;
+        IF NEW.name = 'alter' THEN NEW.name := 'altered'; END IF; RETURN NEW; END $$;
+      CREATE TRIGGER rules BEFORE INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW EXECUTE FUNCTION rules();"""
+    parts = ("CREATE TABLE item(id integer PRIMARY KEY, name text, n integer) PARTITION BY RANGE (id); CREATE TABLE item_low PARTITION OF item "
+             "FOR VALUES FROM (0) TO (10000); CREATE TABLE item_high PARTITION OF item DEFAULT;")
+    for schema, table in ((ITEM, "item"), (parts, "item_low")):
+        for many in (0, 1000):
+            lab.reset()
+            a, b = PgNode(lab, "a", ITEM), PgNode(lab, "b", schema + rules % table)
+            c = lab.node("c", ITEM)
+            lab.job("ab", [a, b], max_deletes="100%")
+            lab.job("ac", [a, c], max_deletes="100%")
+            lab.activate()
+            a.sql("INSERT INTO item SELECT 100 + i, 'plain', i FROM generate_series(1, %d) i" % many)
+            lab.sync()
+            a.sql("INSERT INTO item VALUES (1, 'good', 1), (2, 'bad', -1), (3, 'skip', 1), (4, 'alter', 1), (5, 'keep', 1);"
+                  "UPDATE item SET n = n + 1 WHERE id > 100")
+            lab.sync(code=3).require_told("must not be negative")
+            lab.sync(code=3)
+            rest = " WHERE id < 100 ORDER BY id"
+            require_equal(b.rows("SELECT * FROM item" + rest), [("1", "good", "1"), ("4", "altered", "1"), ("5", "keep", "1")], "rows of b, %d" % many)
+            require_equal(a.rows("SELECT * FROM item" + rest), [("1", "good", "1"), ("2", "bad", "-1"), ("4", "altered", "1"), ("5", "keep", "1")],
+                          "rows of a, %d" % many)
+            a.sql("UPDATE item SET n = 7 WHERE id = 2; DELETE FROM item WHERE id IN (1, 5); DELETE FROM item WHERE id > 600")
+            for _ in range(3):
+                lab.sync()
+            require_same("item", a, b)
+            require_equal(a.rows("SELECT * FROM item" + rest), [("2", "bad", "7"), ("4", "altered", "1"), ("5", "keep", "1")], "rows in the end, %d" % many)
+            require_equal([tuple(str(v) for v in row) for row in c.rows("SELECT * FROM item ORDER BY id")], a.dump("item"), "rows of c")
+            lab.verify()
+            require_equal(lab.sync().documents[-1]["changed"], 0, "a further session moves nothing")
+
+
+@test
+def test_p4_check_names_who_writes_without_triggers(lab):
+    with PrivateServer({"wal_level": "logical"}) as server:
+        a, b = [PgNode(lab, n, ITEM, server=server, role="tm_session", owner="tm_owner") for n in "ab"]
+        lab.job("ab", [a, b])
+        lab.activate()
+        lab.sync()
+        require_equal(lab.run("check").last["findings"], [f for f in lab.run("check").last["findings"] if "replica" not in f["message"]], "findings")
+        for statement, words in (("ALTER ROLE tm_app SET session_replication_role = replica", ("role tm_app",)),
+                                 ("ALTER DATABASE %s SET session_replication_role = 'replica'" % a.database, ("all roles",))):
+            server.sql("postgres", statement, role="postgres")
+            found = [f for f in lab.run("check", code=(0, 8)).last["findings"] if "is not captured" in f["message"]]
+            require(found and all(f["severity"] == "warning" for f in found) and words[0] in found[0]["message"], "%r" % found)
+            server.sql("postgres", statement.split(" SET ")[0] + " RESET ALL", role="postgres")
+        # Where our own role is set up so and may not undo it, nobody would look at foreign keys.
+        server.sql("postgres", "ALTER ROLE tm_session SET session_replication_role = replica", role="postgres")
+        a.sql("INSERT INTO item VALUES (1, 'x', 1)")
+        lab.sync(code=8).require_told("session_replication_role", "tm_session")
+        server.sql("postgres", "GRANT SET ON PARAMETER session_replication_role TO tm_session", role="postgres")
+        lab.sync()
+        require_same("item", a, b)
+        server.sql("postgres", "ALTER ROLE tm_session RESET ALL", role="postgres")
+        # Built-in logical replication.
+        server.script(b.database, "CREATE SUBSCRIPTION s CONNECTION 'host=/nonexistent' PUBLICATION p WITH (connect = false, slot_name = NONE)", role="postgres")
+        server.script(b.database, "INSERT INTO pg_subscription_rel SELECT s.oid, 'item'::regclass, 'r', NULL FROM pg_subscription s;", role="postgres")
+        found = [f for f in lab.run("check").last["findings"] if "subscription" in f["message"]]
+        require_equal([(f["node"], f["table"], f["severity"]) for f in found], [("b", "item", "warning")], "findings")
+        server.script(b.database, "DELETE FROM pg_subscription_rel; DROP SUBSCRIPTION s", role="postgres")
+
+
+@test
 def test_p5_a_hostile_search_path_changes_nothing(lab):
     a, b = pg_pair(lab, ITEM + "GRANT ALL ON item TO tm_app; CREATE SCHEMA evil AUTHORIZATION tm_owner; GRANT ALL ON SCHEMA evil TO tm_app;")
     a.sql("""
@@ -162,6 +232,45 @@ def test_p5_a_hostile_search_path_changes_nothing(lab):
     lab.sync()
     require_equal(b.dump("item"), [("1", "x", "2")], "rows")
     require(int(a.value("SELECT changed_at_us FROM tidemark.version_1")) > 1_600_000_000_000_000, "the time of the change")
+
+
+@test
+def test_p5_what_an_application_calls_its_own_is_not_called_by_us(lab):
+    """Operators, types, functions and temporary tables with the names of those that the triggers use, looked for first; also by
+    our own connections, and by whoever activates."""
+    a, b = pg_pair(lab, ITEM + PARTITIONED + "GRANT ALL ON item, event, event_north, event_south TO tm_app; CREATE SCHEMA evil; GRANT ALL ON SCHEMA evil TO tm_app;",
+                   max_deletes="100%")
+    hacked = "LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'hacked as %', current_user; END $$;"
+    a.sql("CREATE FUNCTION evil.set_config(text, text, boolean) RETURNS text " + hacked +
+          "CREATE FUNCTION evil.pg_trigger_depth() RETURNS integer " + hacked + "CREATE FUNCTION evil.clock_timestamp() RETURNS timestamptz " + hacked +
+          "CREATE FUNCTION evil.date_part(text, timestamptz) RETURNS float8 " + hacked + "CREATE FUNCTION evil.format(text, bigint, regclass) RETURNS text " + hacked +
+          "CREATE FUNCTION evil.current_setting(text, boolean) RETURNS text LANGUAGE sql AS 'SELECT ''off''::text';" +
+          "".join("CREATE FUNCTION evil.same(%s, %s) RETURNS boolean %s CREATE OPERATOR evil.= (LEFTARG = %s, RIGHTARG = %s, FUNCTION = evil.same);" % (
+              t, t, hacked, t, t) for t in ("text", "integer", "bigint")) +
+          "CREATE DOMAIN evil.bigint AS pg_catalog.int8 CHECK (false); CREATE DOMAIN evil.text AS pg_catalog.text CHECK (false);"
+          "CREATE DOMAIN evil.regclass AS pg_catalog.regclass CHECK (false);", role="tm_app")
+    a.sql("SET search_path = evil, pg_catalog, public; CREATE TEMP TABLE new_rows(id pg_catalog.int4, name pg_catalog.text, n pg_catalog.int4);"
+          "CREATE TEMP TABLE old_rows(id pg_catalog.int4); CREATE TEMP TABLE log_1(k1 pg_catalog.int4); CREATE TEMP TABLE item_shadow(id pg_catalog.int4);"
+          "INSERT INTO item VALUES (1, 'x', 1), (2, 'y', 2), (3, 'z', 3); UPDATE item SET id = n + 10; DELETE FROM item WHERE n > 2;"
+          "INSERT INTO event VALUES ('north', 1, 1), ('south', 2, 2), ('north', 3, 3); UPDATE event SET region = 'south' WHERE n < 2;"
+          "MERGE INTO event USING (VALUES (2)) AS s(id) ON event.id OPERATOR(pg_catalog.=) s.id WHEN MATCHED THEN UPDATE SET region = 'north';", role="tm_app")
+    lab.sync()
+    require_equal(b.dump("item"), [("11", "x", "1"), ("12", "y", "2")], "rows")
+    require_same("event", a, b, "region, id")
+    a.sql("SET search_path = evil, pg_catalog, public; TRUNCATE event_north; TRUNCATE item", role="tm_app")
+    lab.sync()
+    require_equal((b.dump("item"), b.dump("event", "region, id")), ([], [("south", "1", "1")]), "rows after TRUNCATE")
+    a.server.sql("postgres", "ALTER DATABASE %s SET search_path = evil, pg_catalog, public" % a.database, role="postgres")
+    a.sql("SET search_path = public; INSERT INTO item VALUES (3, 'z', 3)")
+    lab.run("check")
+    lab.sync()
+    lab.verify()
+    lab.run("deactivate", "a")
+    lab.activate()
+    lab.sync()
+    a.sql("SET search_path = evil, pg_catalog, public; INSERT INTO item VALUES (4, 'after', 4)", role="tm_app")
+    lab.sync()
+    require_equal(b.value("SELECT name FROM item WHERE id = 4"), "after", "a row after another activation")
 
 
 PARTITIONED = """
@@ -205,15 +314,87 @@ def test_p6_partitions_and_rows_that_move_between_them(lab):
     lab.verify()
 
 
+NESTED = """CREATE TABLE event(region text, id integer, n integer, PRIMARY KEY (region, id)) PARTITION BY LIST (region);
+  CREATE TABLE event_a PARTITION OF event FOR VALUES IN ('a') PARTITION BY RANGE (id);
+  CREATE TABLE event_low PARTITION OF event_a FOR VALUES FROM (0) TO (100); CREATE TABLE event_high PARTITION OF event_a DEFAULT;
+  CREATE TABLE event_b PARTITION OF event FOR VALUES IN ('b');"""
+
+
+@test
+def test_p6_partitions_of_partitions_and_partitions_that_come_and_go(lab):
+    a, b = pg_pair(lab, NESTED, max_deletes="100%", tables=["event"])
+
+    def same(code=0):
+        lab.sync(code=code)
+        require_same("event", a, b, "region, id")
+        require_equal(lab.sync().documents[-1]["changed"], 0, "a second session moves nothing")
+
+    a.sql("INSERT INTO event SELECT CASE WHEN i % 2 = 0 THEN 'a' ELSE 'b' END, i, i FROM generate_series(1, 200) i")
+    same()
+    for statement in ("UPDATE event_a SET id = id + 1000", "UPDATE event SET region = 'a' WHERE region = 'b' AND id < 20",
+                      "UPDATE event_low SET n = -1", "UPDATE event_a SET id = id - 1000 WHERE id BETWEEN 1002 AND 1020",
+                      "TRUNCATE event_low", "DELETE FROM event_a WHERE id % 3 = 0", "COPY event_low FROM stdin;\na\t7\t7\n\\.\n",
+                      "WITH gone AS (DELETE FROM event_high WHERE id > 1150 RETURNING *) INSERT INTO event SELECT 'b', id, n FROM gone",
+                      "INSERT INTO event_b VALUES ('b', 21, 0), ('b', 5000, 0) ON CONFLICT (region, id) DO UPDATE SET n = -2",
+                      "MERGE INTO event USING (VALUES ('b', 23), ('a', 8)) AS s(region, id) ON event.region = s.region AND event.id = s.id "
+                      "WHEN MATCHED THEN UPDATE SET region = 'a' WHEN NOT MATCHED THEN INSERT VALUES (s.region, s.id, 8)",
+                      "TRUNCATE event_a"):
+        a.sql(statement)
+        same()
+    # Rows that come with a partition, itself one with a partition of its own.
+    for node in (a, b):
+        node.sql("CREATE TABLE event_c(LIKE event) PARTITION BY RANGE (id); CREATE TABLE event_c1 PARTITION OF event_c DEFAULT;")
+    a.sql("INSERT INTO event_c SELECT 'c', i, i FROM generate_series(1, 5) i")
+    for node in (a, b):
+        node.sql("ALTER TABLE event ATTACH PARTITION event_c FOR VALUES IN ('c')")
+    b.sql("INSERT INTO event_c1 VALUES ('c', 6, 6)")
+    same()
+    require_equal(a.value("SELECT count(*) FROM event WHERE region = 'c'"), "6", "rows of the new partition")
+    # Rows that go with one are nobody's deletes: what only one node let go waits until it has a place again.
+    lost = a.value("SELECT count(*) FROM event WHERE region = 'b'")
+    a.sql("ALTER TABLE event DETACH PARTITION event_b")
+    result = lab.sync(code=3)
+    require_equal(str(sum(p["quarantined"] for p in result.documents[0]["pulls"])), lost, "rows that wait")
+    result.require_told("no partition of relation")
+    require_equal(b.value("SELECT count(*) FROM event WHERE region = 'b'"), lost, "rows of the other node")
+    a.sql("ALTER TABLE event ATTACH PARTITION event_b FOR VALUES IN ('b')")
+    same()
+    lab.verify()
+    require_equal(a.value("SELECT count(*) FROM event WHERE region = 'b'"), lost, "rows that are back")
+    # Both let it go, and go on writing to it.
+    for node in (a, b):
+        node.sql("ALTER TABLE event DETACH PARTITION event_c")
+    same()
+    a.sql("INSERT INTO event_c VALUES ('c', 7, 7); DELETE FROM event_c WHERE id = 1; TRUNCATE event_c1;")
+    same()
+    for node in (a, b):
+        node.sql("DROP TABLE event_c")
+    same()
+    lab.verify()
+    lab.run("deactivate", "a", "b")
+    require_equal(a.rows("SELECT tgname FROM pg_trigger WHERE tgname LIKE 'tidemark%'"), [], "triggers")
+
+
 @test
 def test_p6_every_kind_of_statement_is_captured(lab):
     schema = ITEM + ("CREATE TABLE part(id integer PRIMARY KEY, item integer REFERENCES item ON DELETE CASCADE ON UPDATE CASCADE);"
                      "CREATE VIEW shown AS SELECT id, name, n FROM item;"
                      "CREATE TABLE source(id integer PRIMARY KEY, n integer);"
+                     "CREATE FUNCTION by_hand() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF TG_OP = 'DELETE' THEN DELETE FROM item WHERE id = OLD.id;"
+                     "RETURN OLD; END IF; INSERT INTO item VALUES (NEW.id, NEW.name, 0) ON CONFLICT (id) DO UPDATE SET name = excluded.name; RETURN NEW; END $$;"
+                     "CREATE VIEW desk AS SELECT id, name FROM item WHERE n >= 0; CREATE TRIGGER by_hand INSTEAD OF INSERT OR UPDATE OR DELETE ON desk "
+                     "FOR EACH ROW EXECUTE FUNCTION by_hand();"
+                     "CREATE TABLE news(id integer PRIMARY KEY, n integer); CREATE RULE also AS ON INSERT TO news DO ALSO INSERT INTO item VALUES (NEW.id, 'also', NEW.n);"
+                     "CREATE TABLE shelf(id integer PRIMARY KEY, item integer REFERENCES item ON DELETE SET NULL ON UPDATE CASCADE);"
                      "CREATE RULE redirect AS ON INSERT TO source WHERE NEW.id > 1000 DO INSTEAD INSERT INTO item VALUES (NEW.id, 'by a rule', NEW.n);"
                      "INSERT INTO item SELECT i, 'r', i FROM generate_series(1, 20) i; INSERT INTO part SELECT i, i FROM generate_series(1, 20) i;")
-    a, b = pg_pair(lab, schema, max_deletes="100%", tables=["item", "part"])
+    a, b = pg_pair(lab, schema, max_deletes="100%", tables=["item", "part", "shelf"])
     statements = [
+        "INSERT INTO shelf SELECT i, i FROM generate_series(11, 20) i",
+        "DELETE FROM item WHERE id = 15",
+        "INSERT INTO desk VALUES (90, 'by a trigger'), (1, 'by a trigger'); UPDATE desk SET name = 'again' WHERE id = 90; DELETE FROM desk WHERE id = 19",
+        "INSERT INTO news VALUES (91, 7)",
+        "WITH moved AS (UPDATE item SET n = n + 1 WHERE id < 5 RETURNING id), added AS (INSERT INTO shelf SELECT id, id FROM moved RETURNING id) DELETE FROM part WHERE id IN (SELECT id FROM added)",
         "INSERT INTO item VALUES (1, 'upsert', 1), (100, 'upsert', 1) ON CONFLICT (id) DO UPDATE SET name = excluded.name",
         "MERGE INTO item USING (VALUES (2, 22), (101, 23)) AS s(id, n) ON item.id = s.id WHEN MATCHED THEN UPDATE SET n = s.n WHEN NOT MATCHED THEN INSERT VALUES (s.id, 'merged', s.n)",
         "MERGE INTO item USING (VALUES (3)) AS s(id) ON item.id = s.id WHEN MATCHED THEN DELETE",
@@ -225,12 +406,13 @@ def test_p6_every_kind_of_statement_is_captured(lab):
         "INSERT INTO source VALUES (2001, 2)",
         "DO $$ BEGIN FOR i IN 3000..3010 LOOP INSERT INTO item VALUES (i, 'loop', i); END LOOP; END $$",
         "COPY item FROM stdin;\n4000\tcopied\t1\n4001\tcopied\t2\n\\.\n",
+        "COPY item FROM PROGRAM 'seq 500000 510000 | sed s/$/,bulk,1/' (FORMAT csv)",
         "DELETE FROM item WHERE id % 2 = 0",
     ]
     for statement in statements:
-        a.sql(statement)
+        a.sql(statement, role="postgres" if "PROGRAM" in statement else "tm_owner")
         lab.sync()
-        for table in ("item", "part"):
+        for table in ("item", "part", "shelf"):
             require_same(table, a, b)
     lab.verify()
     moved = lab.sync().documents[-1]["changed"]
@@ -345,6 +527,53 @@ def test_p9_long_and_odd_names(lab):
     for name in names:
         require_same(name, a, b)
         require_equal(a.rows("SELECT id FROM %s" % name), [("7",)], "rows of " + name)
+
+
+@test
+def test_p9_names_that_look_alike(lab):
+    """Sixty bytes in common, cases, one name in several schemas; into a second server, and into a file that takes cases for one."""
+    first = "n" * 60
+    names = ['"%sabc"' % first, '"%sabd"' % first, '"%sABC"' % first, '"Order"', '"order"', '"select"', "s1.item", "s2.item", "item", '"S 1"."It.em"', '"ü"', '"tidemark_log_1"']
+    schemas = 'CREATE SCHEMA s1; CREATE SCHEMA s2; CREATE SCHEMA "S 1";'
+    column = "c" * 63
+    hub = PgNode(lab, "hub", schemas + "".join('CREATE TABLE %s(id integer PRIMARY KEY, "User" text, "user" text, "%s" integer UNIQUE);' % (n, column) for n in names))
+    other = PgNode(lab, "other", schemas)
+    file = lab.node("file")
+    file.path.unlink()
+    lab.job("servers", [hub, other], max_deletes="100%")
+    lab.activate("--create-tables")
+    for i, name in enumerate(names):
+        hub.sql("INSERT INTO %s VALUES (%d, 'U', 'u', %d)" % (name, i, i))
+    lab.sync()
+    for i, name in enumerate(names):
+        require_equal(other.dump(name), [(str(i), "U", "u", str(i))], "rows of " + name)
+        other.sql("UPDATE %s SET id = id + 100, \"User\" = 'V'" % name)
+    lab.sync()
+    for name in names:
+        require_same(name, hub, other)
+    lab.verify()
+    # A file cannot have them all, and is told which.
+    for name in names:
+        for node in (hub, other):
+            node.sql('ALTER TABLE %s DROP COLUMN "user"' % name)
+    lab.sync()
+    lab.job("file", [hub, file], tables=["*"], exclude=["tidemark_*", first + "ABC"], max_deletes="100%")
+    hub.sql('CREATE TABLE twice(id integer PRIMARY KEY, "A" integer, a integer)')
+    lab.activate("file", "--create-tables", code=8).require_told("node file", "order", "Order", "names")
+    lab.jobs["file"][0]["exclude"] = ["tidemark_*", "order", first + "ABC"]
+    lab.activate("file", "--create-tables", code=8).require_told("node file", "twice", "columns", "A and a")
+    hub.sql("DROP TABLE twice")
+    lab.activate("file", "--create-tables")
+    lab.sync("file")
+    tables = {'"Order"': "Order", "s1.item": "s1.item", "s2.item": "s2.item", "item": "item", '"S 1"."It.em"': 'S 1."It.em"', names[0]: names[0][1:-1], names[1]: names[1][1:-1]}
+    for name, there in tables.items():
+        require_equal([tuple(str(v) for v in row) for row in file.rows('SELECT * FROM "%s"' % there.replace('"', '""'))], hub.dump(name), "table " + there)
+        file.sql('UPDATE "%s" SET "User" = \'file\'' % there.replace('"', '""'))
+    lab.sync()
+    lab.sync()
+    for name in tables:
+        require_same(name, hub, other)
+        require_equal(hub.value('SELECT "User" FROM ' + name), "file", "a change from the file in " + name)
 
 
 @test
@@ -467,6 +696,30 @@ def test_p14_hidden_rows_are_not_deleted_rows(lab):
 
 
 @test
+def test_p14_a_truncate_that_the_owner_cannot_see_is_refused_beforehand(lab):
+    """The owner makes the trigger that reads what TRUNCATE takes away: rows that are hidden from him would stay elsewhere."""
+    a, b = [PgNode(lab, n, ITEM, role="tm_session", owner="tm_owner") for n in "ab"]
+    lab.job("ab", [a, b], max_deletes="100%")
+    lab.activate()
+    a.server.sql("postgres", "CREATE ROLE tm_sees_all LOGIN BYPASSRLS", role="postgres")
+    a.sql("INSERT INTO item SELECT i, 'r', i FROM generate_series(1, 10) i")
+    lab.sync()
+    a.sql("ALTER TABLE item ENABLE ROW LEVEL SECURITY; ALTER TABLE item FORCE ROW LEVEL SECURITY; CREATE POLICY few ON item USING (id < 3);"
+          "UPDATE item SET n = 0")
+    lab.run("check", code=8).require_told("item", "forces row-level security", "TRUNCATE")
+    lab.sync(code=8).require_told("item", "row-level security")
+    for node in (a, b):  # sessions that see all rows
+        node.role, node.owner = "tm_sees_all", "tm_owner"
+    lab.activate()
+    lab.run("check", code=8).require_told("item", "forces row-level security", "TRUNCATE")
+    lab.sync(code=8).require_told("item", "forces row-level security", "TRUNCATE")
+    require_equal(b.value("SELECT count(*) FROM item"), "10", "rows on b")
+    a.sql("ALTER TABLE item NO FORCE ROW LEVEL SECURITY; ALTER TABLE item DISABLE ROW LEVEL SECURITY; TRUNCATE item")
+    lab.sync()
+    require_same("item", a, b)
+
+
+@test
 def test_p15_what_cannot_take_part_is_refused_by_name(lab):
     schema = ITEM + """
         CREATE TABLE keyless(v text);
@@ -477,15 +730,28 @@ def test_p15_what_cannot_take_part_is_refused_by_name(lab):
         CREATE TABLE ruled(id integer PRIMARY KEY);
         CREATE RULE none AS ON DELETE TO ruled DO INSTEAD NOTHING;
         CREATE TABLE loose_key(k numeric PRIMARY KEY);
+        CREATE MATERIALIZED VIEW shown AS SELECT * FROM item;
+        CREATE TABLE half(r text, id integer, PRIMARY KEY (r, id)) PARTITION BY LIST (r); CREATE UNLOGGED TABLE half_a PARTITION OF half DEFAULT;
     """
     a, b = PgNode(lab, "a", schema), PgNode(lab, "b", schema)
+    for node in (a, b):
+        node.server.script(node.database, "CREATE EXTENSION postgres_fdw; CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw;"
+                           "CREATE FOREIGN TABLE abroad(id integer) SERVER far;", role="postgres")
     lab.job("ab", [a, b])
+    other = a.session()
+    other.run("CREATE TEMP TABLE passing(id integer PRIMARY KEY)")
     lab.activate()
     told = lab.run("check")
+    require(not told.told("passing"), "a temporary table is not named")
     for words in (("keyless", "no primary key"), ("volatile", "unlogged"), ("derived", "inherits"), ("local_type", "regclass"),
-                  ("odd_key", "jsonb"), ("ruled", "rules"), ("loose_key", "numeric")):
-        told.require_told(*words)
+                  ("odd_key", "jsonb"), ("ruled", "rules"), ("loose_key", "numeric"), ("shown", "materialized view"), ("abroad", "foreign table"), ("half", "unlogged partition half_a")):
+        found = [f["message"] for f in told.last["findings"] if f["table"] == words[0]]
+        require(len(found) == 2 and all(words[1] in message for message in found), "%r: %r" % (words, found))
+    other.close()
+    require_equal(a.value("SELECT string_agg(name, ' ' ORDER BY name) FROM tidemark.captured_table"), "item", "what is under capture")
     lab.sync()
+    lab.jobs["ab"][0]["tables"] = ["abroad"]
+    lab.activate(code=8).require_told("abroad", "foreign table")
     lab.jobs["ab"][0]["tables"] = ["keyless"]
     lab.activate(code=8).require_told("keyless", "no primary key")
 
@@ -776,6 +1042,35 @@ def test_bad_states_of_a_server(lab):
     lab.sync("cd", code=8).require_told("permission denied", "tidemark")
     lab.activate("d")
     lab.sync("cd")
+
+
+@test
+def test_conflicts_and_waiting_rows_are_told_and_settled_on_servers(lab):
+    hub, branch = [PgNode(lab, name, "CREATE TABLE item(id integer PRIMARY KEY, name %s, n integer);" % kind, role="tm_session", owner="tm_owner")
+                   for name, kind in (("hub", "varchar(5)"), ("branch", "text"))]
+    hub.sql("INSERT INTO item VALUES (1, 'a', 1)")
+    lab.job("hb", [hub, branch], conflict="manual")
+    lab.activate()
+    lab.sync()
+    for command, kept in (("dismiss", "20"), ("reinstate", "10")):
+        hub.sql("UPDATE item SET n = 10 WHERE id = 1")
+        branch.sql("UPDATE item SET n = 20 WHERE id = 1")
+        lab.sync()
+        found = [c for c in lab.conflicts() if c["status"] == "open"]
+        require_equal([(c["type"], c["winner"]["node"], c["loser"]["row"]["n"]["value"]) for c in found], [("update_differs", "branch", "10")], "conflicts")
+        require_equal(sum(node["open_conflicts"] for node in lab.run("status").last["nodes"]), 1, "open conflicts in status")
+        lab.run("conflicts", "show", found[0]["id"], as_json=False).require_told("hub", "branch", "update_differs", "reinstate", "dismiss")
+        lab.run("conflicts", command, found[0]["id"])
+        for _ in range(2):
+            lab.sync()
+        require_same("item", hub, branch)
+        require_equal(hub.value("SELECT n FROM item"), kept, "after " + command)
+    branch.sql("INSERT INTO item VALUES (2, 'far too long', 2)")
+    lab.sync(code=3)
+    require_equal({n["node"]: n["quarantined"] for n in lab.run("status").last["nodes"]}, {"hub": 1, "branch": 0}, "rows that wait in status")
+    lab.run("status", as_json=False).require_told("node hub: 1 row", "quarantine")
+    waiting = lab.run("quarantine").last["rows"][0]
+    lab.run("quarantine", "show", waiting["id"], as_json=False).require_told("hub", "value too long", "far too long", "id")
 
 
 @test
