@@ -277,6 +277,18 @@ std::size_t Planner::running() const {
                                                 [](const PairState& s) { return s.running; }));
 }
 
+bool Planner::has_work(PairId id) {
+  PairState& state = pair_states_[id];
+  return state.wanted || state.running ||
+         (jobs_[pairs_[id].job].timing.continuous && has_news(pairs_[id], state));
+}
+
+std::optional<std::int64_t> Planner::generation(const std::string& node) const {
+  const auto found = pulses_.find(node);
+  if (found == pulses_.end()) return std::nullopt;
+  return found->second.generation;
+}
+
 bool Planner::waits(PairId pair, Moment now) const {
   const PairState& state = pair_states_[pair];
   constexpr std::int64_t kTurnUs = 5'000'000;

@@ -153,6 +153,10 @@ class Planner {
   std::optional<std::int64_t> next_due_us(std::size_t job) const { return states_[job].due_us; }
   int failures(PairId pair) const { return pair_states_[pair].failures; }
   Debt debt(PairId pair) const;
+  /// Something is to be done or is being done, whether the job is let or not.
+  bool has_work(PairId pair);
+  /// Pulse::generation of the last look at a node; nothing where nobody looks.
+  std::optional<std::int64_t> generation(const std::string& node) const;
   /// Something is to be done, and has been for longer than a session waits for its turn.
   bool waits(PairId pair, Moment now) const;
 

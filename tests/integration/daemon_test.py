@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The daemon on SQLite files: continuous jobs, kills, nodes that go and come back, commands through its socket, alerts,
 metrics, new configurations, bad ones, and what it takes while nothing happens."""
+import datetime
 import http.client
 import json
 import os
@@ -774,6 +775,123 @@ def test_lags_outlive_the_daemon(lab):
         require_equal(daemon.job("ab")["pairs"][0]["lag_to_second"], None, "the lag of a damaged file")
         b.sql("INSERT INTO t VALUES (2, 'y')")
         wait_for(lambda: daemon.job("ab")["pairs"][0]["lag_to_first"], "a lag")
+
+
+def at(text):
+    """Seconds since 1970 of a time as JSON shows it."""
+    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+
+
+def metrics_of(port):
+    with urllib.request.urlopen("http://127.0.0.1:%d/metrics" % port, timeout=10) as answer:
+        text = answer.read().decode()
+    return {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1]) for line in text.splitlines()
+            if line and not line.startswith("#")}
+
+
+OLDEST = 'tidemark_oldest_pending_change_timestamp_seconds{job="%s",source="%s",target="%s"}'
+
+
+@test
+def test_since_when_a_lost_node_is_behind_is_known_and_kept(lab):
+    port = free_port()
+    lab.settings["daemon"] = {"metrics": "127.0.0.1:%d" % port}
+    a, b = pair(lab)
+    c = lab.node("c", T, wal=True)
+    lab.job("ac", [a, c], schedule="continuous")
+    lab.activate()
+
+    def shown(code=(0, 3, 5)):
+        return next(each for each in lab.run("status", code=code).last["pairs"] if each["job"] == "ab")
+
+    def behind(daemon):
+        lag = daemon.job("ab")["pairs"][0]["lag_to_second"]
+        return lag and lag["behind_since"]
+
+    with Daemon(lab) as daemon:
+        a.sql("INSERT INTO t VALUES (1, 'x')")
+        wait_equal(a, b, c)
+        away = lab.directory / "away.db"
+        b.path.rename(away)
+        wait_for(lambda: "changes on node b are not noticed" in daemon.log(), daemon.log)
+        require_equal(shown()["second_behind_since"], None, "since when b is behind while nothing waits")
+        before = time.time()
+        a.sql("INSERT INTO t VALUES (2, 'y')")
+        after = time.time()
+        since = wait_for(lambda: behind(daemon), daemon.log)
+        require(before - 0.01 <= at(since) <= after + 0.01, "since %s, written at %s" % (since, before))
+        require_equal(shown()["second_behind_since"], since, "what status shows")
+        require_equal(shown()["first_behind_since"], None, "what is not known of a node that is away")
+        require("b: " in lab.run("status", as_json=False, code=(0, 3, 5)).out.split("behind since")[1].split("daemon")[0],
+                "status in text")
+        require(abs(wait_for(lambda: metrics_of(port).get(OLDEST % ("ab", "a", "b")), "the metric") - at(since)) < 0.01,
+                "the metric")
+        # The versions that another job makes of the row tell its last change only.
+        time.sleep(1)
+        a.sql("UPDATE t SET v = 'z' WHERE id = 2")
+        wait_for(lambda: rows(c) == rows(a), "the update on c")
+        require_equal([name for name in metrics_of(port) if name.startswith(OLDEST.split("{", maxsplit=1)[0])],
+                      [OLDEST % ("ab", "a", "b")], "directions that are behind")
+        require_equal(behind(daemon), since, "since when b is behind, after another change")
+        daemon.terminate()
+        require_equal(shown()["second_behind_since"], since, "what status shows without a daemon")
+        daemon.start()
+        time.sleep(3)  # it has asked anew
+        require_equal(behind(daemon), since, "since when b is behind, for another daemon")
+        require(daemon.job("ab")["pairs"][0]["lag_to_second"]["hours"][-1]["behind_us"] > 3_000_000, "the history")
+        away.rename(b.path)
+        wait_equal(a, b)
+        wait_for(lambda: behind(daemon) is None and OLDEST % ("ab", "a", "b") not in metrics_of(port),
+                 lambda: str(daemon.job("ab")))
+        require_equal(shown(0)["second_behind_since"], None, "since when b is behind, when it is not")
+        require(daemon.job("ab")["pairs"][0]["lag_to_second"]["hours"][-1]["behind_us"] > 3_000_000, "the history")
+
+
+@test
+def test_a_daemon_that_was_killed_finds_anew_since_when_a_node_is_behind(lab):
+    a, b = pair(lab)
+    lab.sync()
+    away = lab.directory / "away.db"
+    b.path.rename(away)
+    before = time.time()
+    a.sql("INSERT INTO t VALUES (2, 'y')")
+    with Daemon(lab) as daemon:
+        def since():
+            lag = daemon.job("ab")["pairs"][0]["lag_to_second"]
+            return lag and lag["behind_since"]
+
+        found = wait_for(since, daemon.log)
+        require(before - 0.01 <= at(found) <= before + 1, found)
+        daemon.restart_after_kill()
+        require_equal(wait_for(since, daemon.log), found, "what is found after a kill")
+        away.rename(b.path)
+
+
+@test
+def test_what_a_paused_job_and_a_table_that_stays_out_are_behind_is_known(lab):
+    a, b = lab.pair(T + "CREATE TABLE u(id INTEGER PRIMARY KEY, v TEXT);", wal=True, schedule="continuous")
+    c = lab.node("c", T, wal=True)
+    lab.job("paused", [a, c], schedule="continuous")
+    lab.activate()
+    lab.sync()
+    lab.run("pause", "paused")
+    b.sql("ALTER TABLE u ADD w TEXT")
+    with Daemon(lab) as daemon:
+        def since(job):
+            lag = daemon.job(job)["pairs"][0]["lag_to_second"]
+            return lag and lag["behind_since"]
+
+        wait_for(lambda: "differs between nodes" in daemon.log(), daemon.log)
+        before = time.time()
+        a.sql("INSERT INTO t VALUES (1, 'x'); INSERT INTO u VALUES (1, 'x')")
+        wait_for(lambda: rows(b) == rows(a), "the row of the table that takes part")
+        for job in ("ab", "paused"):
+            found = wait_for(lambda: since(job), daemon.log, 90)  # pylint: disable=cell-var-from-loop
+            require(before - 0.01 <= at(found) <= before + 1, "%s: %s" % (job, found))
+        a.sql("ALTER TABLE u ADD w TEXT")
+        lab.run("resume", "paused")
+        for job in ("ab", "paused"):
+            wait_for(lambda: since(job) is None, lambda: str(daemon.job(job)))  # pylint: disable=cell-var-from-loop
 
 
 @test
