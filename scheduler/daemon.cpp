@@ -131,6 +131,7 @@ struct PairRecord {
   std::int64_t waiting = 0;
   bool has_met = false;  // in this process, and so the rows that wait are known
   Silence silence;
+  SessionWorkers::Clock::time_point cut_at;  // the last sign of life of a session that was cut off
 
   /// Nothing that a session succeeded in was heard of since a failure or the start.
   bool is_doubtful() const { return !has_met || !last_error.empty(); }
@@ -434,15 +435,17 @@ class Daemon {
   }
 
   void go_on_reloading() {
+    const std::int64_t since_us = now_is().steady_us - reloading_since_us_;
+    // What a file system keeps is left behind: nobody can end it.
+    const bool hangs = since_us > kReloadPatienceUs + kEndUs;
     if (works_->workers.running() > 0) {
-      const std::int64_t since_us = now_is().steady_us - reloading_since_us_;
       if (since_us > kReloadPatienceUs) works_->workers.stop_all();
       if (since_us > kReloadPatienceUs + kStopUs) works_->workers.cut_all();
-      return;
+      if (!hangs) return;
     }
     // How the last sessions ended; those that were cut for the new configuration have not failed.
     take_events();
-    if (works_->workers.running() > 0) return;  // the end of a round is noted
+    if (works_->workers.running() > 0 && !hangs) return;  // the end of a round is noted
     reloading_ = false;
     const DaemonConfig& next = next_config_->daemon;
     log_ = std::move(next_log_);
@@ -479,9 +482,11 @@ class Daemon {
   }
 
   /// Waits for its threads, so that leases are free for those that come; but for none that is
-  /// connecting to a server, which nobody can cut short: the daemon must go on.
+  /// connecting to a server or waits for a file system that hangs, which nobody can cut short: the
+  /// daemon must go on.
   void leave_behind(std::shared_ptr<Works> old) {
-    if (!old->watcher.stop()) return;
+    const bool waits = old->watcher.stop();
+    if (!waits && old->workers.running() == 0) return;
     leaving_.push_back(
         std::async(std::launch::async, [old = std::move(old)]() mutable { old.reset(); }));
   }
@@ -679,8 +684,18 @@ class Daemon {
   void noticed(const NodeFailed& failed) {
     if (failed.error) {
       works_->unwatched[failed.node] = failed.error->what();
-      log_->warn("changes on node {} are not noticed: {} (hint: {})", failed.node,
-                 failed.error->what(), failed.error->hint());
+      std::string next;
+      if (failed.pause) {
+        next = "; next try in " + seconds_text(failed.pause->count()) + ", at " +
+               utc(now_is().day_us + failed.pause->count());
+        if (failed.longest) next += ", and as often until it is back";
+      }
+      if (!failed.is_new) {
+        log_->info("node {} was tried {} times in vain{}", failed.node, failed.tries, next);
+        return;
+      }
+      log_->warn("changes on node {} are not noticed: {} (hint: {}){}", failed.node,
+                 failed.error->what(), failed.error->hint(), next);
       // A server that does not answer its watcher does not answer sessions either.
       if (is_shared(works_->config.node(failed.node).url)) cut_node(failed.node);
     } else {
@@ -688,6 +703,10 @@ class Daemon {
       works_->planner.is_back(failed.node);
       log_->info("changes on node {} are noticed again", failed.node);
     }
+  }
+
+  void noticed(const FilesUnheard& unheard) {
+    log_->warn("{} (hint: {})", unheard.error.what(), unheard.error.hint());
   }
 
   void noticed(const LeasesHeld& leases) {
@@ -886,11 +905,14 @@ class Daemon {
                                               life.seen.time_since_epoch())
                                               .count()});
       if (silent < works_->config.daemon.silence_timeout) continue;
+      // One that a file system keeps goes on not to end.
+      if (std::exchange(works_->records[life.pair].cut_at, life.seen) == life.seen) continue;
       const Planner::Pair& pair = works_->planner.pairs()[life.pair];
       log_->error("job {}: {} and {}: no sign of life for {} s, the session is cut off",
                   works_->config.jobs[pair.job].name, pair.first, pair.second,
                   std::chrono::duration_cast<std::chrono::seconds>(silent).count());
       works_->workers.cut(life.pair);
+      works_->planner.abandon(life.pair);
     }
     works_->workers.cut_errands(works_->config.daemon.silence_timeout);
     if (!stopping() && !reloading_) {

@@ -116,6 +116,9 @@ class Planner {
   void is_back(const std::string& node);
   /// A session that was given up for a reason that is nobody's fault; the pair is wanted again.
   void gave_up(PairId pair, Moment now);
+  /// A session that was cut off and has not ended: a file system hangs. Its files are free for
+  /// others; whichever of them it holds a lock of says so itself.
+  void abandon(PairId pair) { pair_states_[pair].abandoned = true; }
   /// The pair is to meet although no change was seen.
   void want(PairId pair);
 
@@ -176,6 +179,7 @@ class Planner {
     bool running = false;
     bool began_kicked = false;
     bool dropped = false;  // it is at work, and nobody's wish any more
+    bool abandoned = false;
     std::int64_t began_us = 0;
     std::int64_t alive_us = 0;
     int failures = 0;

@@ -90,6 +90,36 @@ def test_a_server_that_restarts_is_met_again(lab):
 
 
 @test
+def test_the_tries_of_a_hub_that_is_down_are_told_and_come_less_often(lab):
+    """For its watcher and the leases that it keeps, and for the sessions."""
+    with PrivateServer() as server:
+        hub, branch = PgNode(lab, "hub", T, server=server), lab.node("branch", T, wal=True)
+        other = PgNode(lab, "other", T)
+        lab.job("cron", [hub, branch], schedule="every 1s")
+        lab.job("spoke", [other, hub], schedule="continuous")
+        lab.activate()
+        with Daemon(lab) as daemon:
+            branch.sql("INSERT INTO t VALUES (1, 'x')")
+            arrives(other, 1)
+            server.stop()
+            other.sql("INSERT INTO t VALUES (2, 'y')")
+
+            def pauses(*beginnings):
+                return [float(line.split("next try in ")[1].split(" s")[0]) for line in daemon.log().splitlines()
+                        if line.split(" ", 2)[2].startswith(beginnings) and "next try in " in line]
+
+            def watching():
+                return pauses("changes on node hub", "node hub was tried")
+
+            wait_for(lambda: len(watching()) >= 4 and len(pauses("job spoke")) >= 4, daemon.log, 60)
+            for each in (watching(), pauses("job spoke")):
+                for pause, longest in zip(each, (1, 2, 4, 8, 16)):
+                    require(longest / 2 - 0.01 <= pause <= longest + 0.01, str(each) + daemon.log())
+            server.start()
+            arrives(hub, 2, 20)
+
+
+@test
 def test_since_when_a_hub_that_is_down_is_behind_is_known(lab):
     with PrivateServer() as server:
         hub, branch = PgNode(lab, "hub", T, server=server), lab.node("branch", T, wal=True)

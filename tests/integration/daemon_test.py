@@ -130,6 +130,108 @@ def test_a_node_that_goes_away_and_comes_back_needs_no_help(lab):
         require("succeed again" in daemon.log(), daemon.log())
 
 
+def hanging_files(lab, **environment):
+    """The environment of a daemon for which files can hang."""
+    library = pathlib.Path(lab.binary).parent / "tests" / "libtidemark_hanging_files.so"
+    return {"LD_PRELOAD": str(library), **environment}
+
+
+def lag_ms(lab, source, target, number):
+    began = time.monotonic()
+    source.sql("INSERT INTO t VALUES (%d, 'x')" % number)
+    wait_for(lambda: target.value("SELECT count(*) FROM t WHERE id = %d" % number) == 1, "row %d" % number)
+    return (time.monotonic() - began) * 1000
+
+
+@test
+def test_a_file_that_hangs_touches_no_other_node(lab):
+    lab.settings["daemon"] = {"connect_timeout": "2s", "silence_timeout": "5s"}
+    a, b = pair(lab)
+    c, d, e = (lab.node(name, T, wal=True) for name in "cde")
+    lab.job("cd", [c, d], schedule="continuous")
+    lab.job("ae", [a, e], schedule="continuous")
+    lab.activate()
+    lab.sync()
+    switch = lab.directory / "hang"
+    with Daemon(lab, environment=hanging_files(lab, TIDEMARK_HANG_PATH=str(b.path), TIDEMARK_HANG_SWITCH=str(switch))) as daemon:
+        if daemon.is_sanitized():
+            return lab.note("not with sanitizers, which want to be loaded first")
+        number = 0
+        usual = []
+        for number in range(20):
+            usual.append(lag_ms(lab, c, d, number))
+        switch.touch()
+        a.sql("INSERT INTO t VALUES (1000, 'hangs')")
+        began, hung = time.monotonic(), []
+        while time.monotonic() - began < 8:
+            number += 1
+            hung.append(lag_ms(lab, c, d, number))
+            time.sleep(0.05)
+        median = [sorted(lags)[len(lags) // 2] for lags in (usual, hung)]
+        lab.note("lag of another job, median and longest: %.0f and %.0f ms before, %.0f and %.0f ms while a file hung" % (
+            median[0], max(usual), median[1], max(hung)))
+        # One thread for all files stood still for all of the eight seconds.
+        require(max(hung) < 1500, "a change of another job took %.0f ms" % max(hung))
+        log = daemon.log()
+        require_equal(log.count("has not answered for 2 s: its file system hangs"), 1, "what is told of the file\n" + log)
+        require(str(b.path) in next(line for line in log.splitlines() if "has not answered" in line), log)
+        # The session with it keeps the other file of its pair no longer than a session may be silent.
+        wait_for(lambda: rows(e) == [(1000, "hangs")], daemon.log, 15)
+        require_equal(daemon.log().count("no sign of life"), 1, "what is told of the session\n" + daemon.log())
+        # Neither the configuration nor the end waits for it.
+        lab.jobs["cd"][0]["heartbeat"] = "60s"
+        lab.write_config()
+        reloads(daemon)
+        require(lag_ms(lab, c, d, 5000) < 5000, "the lag under the new configuration")
+        daemon.end_within_a_second("while a file hung")
+        daemon.start()
+        require(lag_ms(lab, c, d, 5001) < 5000, "the lag of a daemon that begins while a file hangs")
+        wait_for(lambda: daemon.log().count("has not answered for 2 s") >= 2, daemon.log)
+        switch.unlink()
+        wait_equal(a, b, e)
+        wait_for(lambda: "changes on node b are noticed again" in daemon.log(), daemon.log)
+
+
+@test
+def test_files_are_looked_at_often_where_the_system_does_not_tell(lab):
+    pair(lab)
+    for what, setting in (("instances", "max_user_instances"), ("watches", "max_user_watches")):
+        with Daemon(lab, environment=hanging_files(lab, TIDEMARK_NO_INOTIFY=what)) as daemon:
+            if daemon.is_sanitized():
+                return lab.note("not with sanitizers, which want to be loaded first")
+            a, b = lab.nodes["a"], lab.nodes["b"]
+            wait_for(lambda: "sysctl fs.inotify.%s" % setting in daemon.log(), daemon.log)  # pylint: disable=cell-var-from-loop
+            first = 100 if what == "instances" else 200
+            lags = sorted(lag_ms(lab, a, b, first + i) for i in range(10))
+            lab.note("without inotify %s a change takes %.0f ms, at most %.0f" % (what, lags[5], lags[-1]))
+            # The look that is meant for changes that no event tells of comes once a second.
+            require(lags[5] < 600, str(lags))
+            time.sleep(1)
+            require_equal(daemon.log().count("no more inotify"), 1, "how often it is told")
+
+
+@test
+def test_the_tries_of_a_node_that_is_away_are_told_and_come_less_often(lab):
+    a, b = pair(lab)
+    away = lab.directory / "away.db"
+    with Daemon(lab) as daemon:
+        a.sql("INSERT INTO t VALUES (1, 'x')")
+        wait_for(lambda: len(rows(b)) == 1, "the row")
+        b.path.rename(away)
+        wait_for(lambda: "as often until it is back" in daemon.log(), daemon.log, 40)
+        tries = [line for line in daemon.log().splitlines() if "node b" in line and "next try in" in line]
+        require("changes on node b are not noticed" in tries[0] and "hint:" in tries[0], tries)
+        pauses = [float(line.split("next try in ")[1].split(" s")[0]) for line in tries]
+        require_equal(len(pauses), 5, "lines")
+        for pause, longest in zip(pauses, (1, 2, 4, 8, 10)):
+            require(longest / 2 - 0.01 <= pause <= longest + 0.01, str(pauses))
+        time.sleep(11)  # once more, in silence
+        require_equal(len([line for line in daemon.log().splitlines() if "node b" in line and "next try in" in line]), 5, "lines")
+        away.rename(b.path)
+        a.sql("INSERT INTO t VALUES (2, 'y')")
+        wait_equal(a, b)
+
+
 @test
 def test_a_schedule_runs_at_its_times(lab):
     a, b = pair(lab, schedule="every 2s")
