@@ -253,6 +253,7 @@ struct Works {
   BehindQuestions behind;
   std::vector<PairRecord> records;
   std::map<std::string, std::string> unwatched;  // node -> why
+  std::set<std::string> hanging;                 // files that do not answer, of these
   std::set<std::string> told_leases;             // nodes whose leases were asked for
   SessionWorkers workers;
   Watcher watcher;
@@ -682,6 +683,11 @@ class Daemon {
   }
 
   void noticed(const NodeFailed& failed) {
+    if (failed.error && !failed.pause) {
+      works_->hanging.insert(failed.node);
+    } else {
+      works_->hanging.erase(failed.node);
+    }
     if (failed.error) {
       works_->unwatched[failed.node] = failed.error->what();
       std::string next;
@@ -904,10 +910,13 @@ class Daemon {
                              .steady_us = std::chrono::duration_cast<std::chrono::microseconds>(
                                               life.seen.time_since_epoch())
                                               .count()});
-      if (silent < works_->config.daemon.silence_timeout) continue;
+      const Planner::Pair& pair = works_->planner.pairs()[life.pair];
+      const bool hangs =
+          works_->hanging.contains(pair.first) || works_->hanging.contains(pair.second);
+      const DaemonConfig& settings = works_->config.daemon;
+      if (silent < (hangs ? settings.connect_timeout : settings.silence_timeout)) continue;
       // One that a file system keeps goes on not to end.
       if (std::exchange(works_->records[life.pair].cut_at, life.seen) == life.seen) continue;
-      const Planner::Pair& pair = works_->planner.pairs()[life.pair];
       log_->error("job {}: {} and {}: no sign of life for {} s, the session is cut off",
                   works_->config.jobs[pair.job].name, pair.first, pair.second,
                   std::chrono::duration_cast<std::chrono::seconds>(silent).count());
