@@ -35,6 +35,9 @@ std::map<std::string, std::vector<BehindQuestions::Question>> BehindQuestions::d
     std::int64_t steady_us,
     const std::function<std::optional<Standing>(Direction direction)>& standing) {
   std::map<std::string, std::vector<Question>> questions;
+  const auto at_work = static_cast<std::size_t>(std::count_if(
+      asking_.begin(), asking_.end(),
+      [steady_us](const auto& entry) { return steady_us - entry.second < kPatienceUs; }));
   for (auto& [direction, state] : states_) {
     const auto stands = standing(direction);
     if (!stands) continue;
@@ -47,7 +50,9 @@ std::map<std::string, std::vector<BehindQuestions::Question>> BehindQuestions::d
       state.behind = {};
       state.asked = false;
     }
-    if (stands->elsewhere || asking_[state.source]) continue;
+    if (stands->elsewhere || asking_.contains(state.source)) continue;
+    const bool is_full = at_work + questions.size() >= kAtATime;
+    if (is_full && !questions.contains(state.source)) continue;
     const std::size_t job = planner_.pairs()[direction.pair].job;
     if (!is_due(state, *stands, planner_.jobs()[job].timing.continuous, steady_us)) continue;
     state.asked = true;
@@ -61,13 +66,13 @@ std::map<std::string, std::vector<BehindQuestions::Question>> BehindQuestions::d
                                        .before = state.behind,
                                        .meetings = state.meetings});
   }
-  for (const auto& entry : questions) asking_[entry.first] = true;
+  for (const auto& entry : questions) asking_[entry.first] = steady_us;
   return questions;
 }
 
 void BehindQuestions::answered(const std::string& node, const std::vector<Question>& questions,
                                const std::vector<Behind>& answers, std::int64_t steady_us) {
-  asking_[node] = false;
+  asking_.erase(node);
   for (std::size_t i = 0; i < questions.size(); ++i) {
     State& state = states_.at(questions[i].direction);
     // A session was faster: what was found may have been carried by it.

@@ -30,6 +30,8 @@ class BehindQuestions {
   static constexpr std::int64_t kAgainUs = 60'000'000;
   /// Between the runs of a schedule. What is found late still tells the right time.
   static constexpr std::int64_t kBetweenRunsUs = 300'000'000;
+  /// So many nodes are asked at a time, not counting those that have not answered for kPatienceUs.
+  static constexpr std::size_t kAtATime = 16;
 
   struct Question {
     Direction direction;
@@ -83,7 +85,7 @@ class BehindQuestions {
 
   const Planner& planner_;
   std::map<Direction, State> states_;
-  std::map<std::string, bool> asking_;  // by node
+  std::map<std::string, std::int64_t> asking_;  // node -> steady: since when
 };
 
 }  // namespace tidemark::scheduler

@@ -619,7 +619,8 @@ class Daemon {
                        planner.has_work(direction.pair);
     standing.unwell = record.is_doubtful() || waits;
     const std::string& source = direction.to_second ? pair.first : pair.second;
-    if (!works_->unwatched.contains(source)) standing.generation = planner.generation(source);
+    if (works_->unwatched.contains(source)) return std::nullopt;  // it would not answer
+    standing.generation = planner.generation(source);
     return standing;
   }
 

@@ -125,12 +125,12 @@ void SessionWorkers::ask(const std::string& node,
   });
 }
 
+// All by one thread, not by one each, which would stay.
 void SessionWorkers::close(std::vector<std::unique_ptr<Node>> nodes) {
-  for (std::unique_ptr<Node>& node : nodes) {
-    const std::string name = node->name();
-    run_errand(name,
-               [node = std::shared_ptr<Node>(std::move(node))](Task&) mutable { node.reset(); });
-  }
+  if (nodes.empty()) return;
+  const std::string name = nodes.front()->name();
+  const auto closed = std::make_shared<std::vector<std::unique_ptr<Node>>>(std::move(nodes));
+  run_errand(name, [closed](Task&) { closed->clear(); });
 }
 
 void SessionWorkers::start(std::shared_ptr<Task> task) {

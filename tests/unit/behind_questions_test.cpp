@@ -3,6 +3,8 @@
 #include <doctest/doctest.h>
 
 #include <memory>
+#include <set>
+#include <string>
 #include <vector>
 
 using namespace tidemark;
@@ -19,8 +21,11 @@ struct World {
     config.name = "job";
     config.nodes = {"a", "b"};
     config.mode = mode;
-    Timing timing;
     timing.continuous = continuous;
+    renew();
+  }
+
+  void renew() {
     planner = std::make_unique<Planner>(
         std::vector<Planner::Job>{{.config = &config, .timing = timing}}, std::set<std::string>{},
         Planner::Limits{}, Moment{.day_us = 0, .steady_us = 0});
@@ -38,6 +43,7 @@ struct World {
   const Behind& behind() const { return questions->behind({.pair = 0, .to_second = true}); }
 
   JobConfig config;
+  Timing timing;
   std::optional<BehindQuestions::Standing> standing = BehindQuestions::Standing{};
   std::unique_ptr<Planner> planner;
   std::unique_ptr<BehindQuestions> questions;
@@ -107,6 +113,23 @@ TEST_CASE("a node that nobody watches is asked now and then, one that fails too"
   world.questions->answered("a", again.at("a"), {}, 200 * kSecond);
   CHECK(world.due(259).empty());
   CHECK(world.due(260).size() == 1);
+}
+
+TEST_CASE("many nodes are asked in turn, and one that hangs keeps no other from it") {
+  World world(Mode::two_way);
+  for (int i = 0; i < 100; ++i) world.config.nodes.push_back("n" + std::to_string(i));
+  world.renew();
+  world.standing->unwell = true;
+  const auto first = world.due(10);
+  CHECK(first.size() == BehindQuestions::kAtATime);
+  CHECK(first.at("a").size() == 101);  // all that one node can tell
+  CHECK(world.due(11).empty());
+  std::set<std::string> asked;
+  for (const auto& [node, questions] : first) asked.insert(node);
+  for (int second = 12; second < 30; second += 2) {
+    for (const auto& [node, questions] : world.due(second)) CHECK(asked.insert(node).second);
+  }
+  CHECK(asked.size() == 102);
 }
 
 TEST_CASE("a session that succeeds ends it, also what is asked meanwhile") {
