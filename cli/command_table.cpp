@@ -201,8 +201,9 @@ CommandSpec status_command() {
       .name = "status",
       .summary = "nodes, pending changes, lag, last sessions, open conflicts",
       .description =
-          "Shows how every node stands and what waits to be carried between the nodes of each job; "
-          "where a daemon runs, also what it does and the lag that it measured, else what the last "
+          "Shows how every node stands, what waits to be carried between the nodes of each job and "
+          "since when a node is behind by it, also one that is out of reach; where a daemon runs, "
+          "also what it does and the lag that it measured, else what the last "
           "one measured: from the commit of a change, or of a heartbeat, on one node to its commit "
           "on the other.",
       .words = {},

@@ -18,6 +18,7 @@
 #include "scheduler/control_socket.h"
 #include "scheduler/key_ranges.h"
 #include "scheduler/lag_history.h"
+#include "scheduler/oldest_changes.h"
 
 namespace tidemark::cli {
 namespace {
@@ -64,6 +65,9 @@ struct PairStatus {
   std::int64_t to_second = 0;
   std::int64_t to_first = 0;  // in a backup: changes of the target that will be set back
   std::int64_t last_session_us = 0;
+  // When the oldest change was made that the node misses; 0: none that is known of.
+  std::int64_t second_behind_us = 0;
+  std::int64_t first_behind_us = 0;
 };
 
 /// Sessions to look through for the last of each pair.
@@ -177,6 +181,58 @@ PairStatus compare_pair(const JobConfig& job, const NodeStatus& first, const Nod
   return pair;
 }
 
+/// Of what a daemon of the pair says, and what its source says now, the earlier is right: a row
+/// that was changed again and harvested has its last change alone.
+std::int64_t find_behind_us(Context& context, const JobConfig& job, const NodeStatus& source,
+                            const NodeStatus& target, const Json& told) {
+  const Json& told_us = told.is_null() ? told : told["behind_since_us"];
+  const std::int64_t before_us = told_us.is_null() ? 0 : told_us.get<std::int64_t>();
+  if (source.failure) return before_us;
+  if (!source.identity) return 0;
+  try {
+    const std::int64_t now_us =
+        scheduler::find_behind(context.node(source.name, Access::read_only), job, target.name)
+            .since_us;
+    if (now_us == 0 || before_us == 0) return now_us;
+    return std::min(now_us, before_us);
+  } catch (const Error& error) {  // it went away since it was read
+    if (error.code() == ExitCode::interrupted) throw;
+    return before_us;
+  }
+}
+
+/// What a daemon, or the file of the one that ran last, says of the lag in one direction.
+Json told_lag(const Json& daemon, const Json& kept, const std::string& job,
+              const std::string& source, const std::string& target) {
+  for (const Json& lag : kept) {
+    if (lag["job"] == job && lag["source"] == source && lag["target"] == target) return lag;
+  }
+  if (daemon.is_null()) return nullptr;
+  for (const Json& each : daemon["jobs"]) {
+    if (each["job"] != job) continue;
+    for (const Json& pair : each["pairs"]) {
+      if (pair["first"] == source && pair["second"] == target) return pair["lag_to_second"];
+      if (pair["first"] == target && pair["second"] == source) return pair["lag_to_first"];
+    }
+  }
+  return nullptr;
+}
+
+void find_behind(Context& context, const Json& daemon, const Json& kept, const NodeStatus& first,
+                 const NodeStatus& second, PairStatus& pair) {
+  const auto behind_us = [&](const NodeStatus& source, const NodeStatus& target) {
+    return find_behind_us(context, *pair.job, source, target,
+                          told_lag(daemon, kept, pair.job->name, source.name, target.name));
+  };
+  // Both were asked, and the target knows all that the source has: it came another way.
+  if (!pair.known || !pair.met || pair.to_second > 0) {
+    pair.second_behind_us = behind_us(first, second);
+  }
+  if (pair.job->mode == Mode::two_way && (!pair.known || !pair.met || pair.to_first > 0)) {
+    pair.first_behind_us = behind_us(second, first);
+  }
+}
+
 std::string state_of(const NodeStatus& node) {
   if (node.failure) return "unreachable";
   if (!node.identity) return "not_activated";
@@ -227,6 +283,9 @@ Json pair_json(const PairStatus& pair) {
     json["to_second"] = pair.to_second;
     json[pair.job->mode == Mode::two_way ? "to_first" : "to_set_back"] = pair.to_first;
   }
+  const auto since = [](std::int64_t us) { return us == 0 ? Json(nullptr) : time_json(us); };
+  json["second_behind_since"] = since(pair.second_behind_us);
+  if (pair.job->mode == Mode::two_way) json["first_behind_since"] = since(pair.first_behind_us);
   json["last_session_at"] = time_json(pair.last_session_us);
   return json;
 }
@@ -272,11 +331,26 @@ std::string waiting_text(const PairStatus& pair) {
   return text;
 }
 
+std::string behind_text(const PairStatus& pair, std::int64_t now) {
+  std::string text;
+  const auto add = [&](const std::string& node, std::int64_t since_us) {
+    if (since_us == 0) return;
+    text += (text.empty() ? "" : ", ") + node + ": " + when(since_us, now);
+  };
+  add(pair.second, pair.second_behind_us);
+  add(pair.first, pair.first_behind_us);
+  return text;
+}
+
 std::string pairs_text(const std::vector<PairStatus>& pairs, std::int64_t now) {
-  TextTable table({{"job"}, {"nodes"}, {"changes waiting"}, {"last session that moved something"}});
+  TextTable table({{"job"},
+                   {"nodes"},
+                   {"changes waiting"},
+                   {"behind since"},
+                   {"last session that moved something"}});
   for (const PairStatus& pair : pairs) {
     table.add({pair.job->name, pair_text(pair.first, pair.second, pair.job->mode),
-               waiting_text(pair), when(pair.last_session_us, now)});
+               waiting_text(pair), behind_text(pair, now), when(pair.last_session_us, now)});
   }
   return table.render();
 }
@@ -317,6 +391,7 @@ Json daemon_json(const Json& daemon) {
         if (lag.is_null()) continue;
         to_time(lag, "last_at_us", "last_at");
         to_time(lag, "heartbeat_on_its_way_us", "heartbeat_on_its_way_since");
+        to_time(lag, "behind_since_us", "behind_since");
         for (Json& hour : lag["hours"]) to_time(hour, "since_us", "since");
       }
     }
@@ -358,7 +433,7 @@ Json kept_lags(Context& context) {
   Json list = Json::array();
   for (const auto& [key, kept] :
        scheduler::load_lags(scheduler::lag_file_of(context.config().daemon.state))) {
-    Json lag = scheduler::lag_json(kept.lags, std::nullopt);
+    Json lag = scheduler::lag_json(kept.lags, std::nullopt, kept.behind);
     if (lag.is_null()) continue;
     list.push_back({{"job", key.job}, {"source", key.source}, {"target", key.target}});
     list.back().update(lag);
@@ -370,8 +445,11 @@ Json kept_json(const Json& kept) {
   Json shown = kept;
   for (Json& lag : shown) {
     lag.erase("heartbeat_on_its_way_us");
-    lag["last_at"] = time_json(lag["last_at_us"]);
-    lag.erase("last_at_us");
+    for (const auto& [from, to] :
+         {std::pair("last_at_us", "last_at"), std::pair("behind_since_us", "behind_since")}) {
+      lag[to] = lag[from].is_null() ? Json(nullptr) : time_json(lag[from]);
+      lag.erase(from);
+    }
     for (Json& hour : lag["hours"]) {
       hour["since"] = time_json(hour["since_us"]);
       hour.erase("since_us");
@@ -385,8 +463,9 @@ std::string kept_text(const Json& kept, std::int64_t now) {
   if (kept.empty()) return text;
   TextTable table({{"job"}, {"from"}, {"to"}, {"lag, p50 / p99"}, {"measured last"}});
   for (const Json& lag : kept) {
+    const Json& last_us = lag["last_at_us"];
     table.add({lag["job"], lag["source"], lag["target"], lag_text(lag, now),
-               when(lag["last_at_us"], now)});
+               when(last_us.is_null() ? 0 : last_us.get<std::int64_t>(), now)});
   }
   return text + "\n" + table.render();
 }
@@ -446,11 +525,15 @@ int show_status(Context& context) {
     places.emplace(name, nodes.size());
     nodes.push_back(std::move(status));
   }
+  const Json daemon = ask_daemon(context);
+  const Json kept = daemon.is_null() ? kept_lags(context) : Json::array();
   std::vector<PairStatus> pairs;
   for (const JobConfig& job : context.config().jobs) {
     for (std::size_t i = 1; i < job.nodes.size(); ++i) {
-      pairs.push_back(
-          compare_pair(job, nodes[places.at(job.nodes[0])], nodes[places.at(job.nodes[i])]));
+      const NodeStatus& first = nodes[places.at(job.nodes[0])];
+      const NodeStatus& second = nodes[places.at(job.nodes[i])];
+      pairs.push_back(compare_pair(job, first, second));
+      find_behind(context, daemon, kept, first, second, pairs.back());
     }
   }
 
@@ -458,8 +541,6 @@ int show_status(Context& context) {
   for (const NodeStatus& node : nodes) node_list.push_back(node_json(node));
   Json pair_list = Json::array();
   for (const PairStatus& pair : pairs) pair_list.push_back(pair_json(pair));
-  const Json daemon = ask_daemon(context);
-  const Json kept = daemon.is_null() ? kept_lags(context) : Json::array();
   const std::int64_t now = now_us();
   context.output().document("status", {{"at", rfc3339(now)},
                                        {"nodes", std::move(node_list)},

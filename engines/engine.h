@@ -372,6 +372,12 @@ class Node {
   virtual bool has_pending(const ActiveTable& table) = 0;
   /// How many entries the change log holds, and the time of the oldest (0 if none); for status.
   virtual std::pair<std::int64_t, std::int64_t> pending(const ActiveTable& table) = 0;
+  /// The time of the oldest change that `known` does not cover, in the change log or as a version
+  /// (in any transaction); nothing when there is none, or none that tells its time. Of a row that
+  /// was changed again and harvested only the last change is known. An engine that leaves it out
+  /// reads the rows as well.
+  virtual std::optional<std::int64_t> oldest_unseen(const ActiveTable& table,
+                                                    const Knowledge& known);
   /// Folds the change log into row versions and empties it (write transaction). Each touched key
   /// gets changed_at = max(newest log time, previous + 1, clock floor + 1) and the next sequence;
   /// `state` is updated in memory, not saved. Candidates of REPLACE count only when their row is

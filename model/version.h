@@ -72,6 +72,10 @@ inline std::optional<ChangeId> change_of(const std::optional<Version>& version) 
   return ChangeId{version->origin, version->sequence};
 }
 
+/// Up to this time a version tells nothing of when its row was changed: nobody saw it (a row that
+/// only a joiner had, a table whose triggers were lost).
+inline constexpr std::int64_t kTimelessUs = 1'000'000;
+
 /// The order of versions, total and the same on every node: the later wins, ties go to the greater
 /// origin.
 bool is_later(const Version& a, const Version& b);

@@ -5,14 +5,20 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <chrono>
 #include <cmath>
+#include <condition_variable>
 #include <cstring>
 #include <fstream>
 #include <functional>
 #include <limits>
 #include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
 #include <set>
 #include <string_view>
+#include <thread>
 #include <tuple>
 
 #include <toml++/toml.h>
@@ -72,6 +78,43 @@ std::string type_name(const toml::node& node) {
       break;
   }
   return "nothing";
+}
+
+struct CanonicalUrl {
+  std::string url;
+  std::optional<Error> error;  // why there is none
+};
+
+/// In the order of `urls`. Finding where a path leads asks the file system, which may hang: a
+/// configuration is read all the same, and what is not found within a second counts as written. Two
+/// names of one file are then refused by the session that meets them.
+std::vector<CanonicalUrl> canonical_urls(const std::vector<std::string>& urls,
+                                         const std::filesystem::path& directory) {
+  struct Search {
+    std::mutex mutex;
+    std::condition_variable ends;
+    std::vector<CanonicalUrl> found;
+  };
+  const auto search = std::make_shared<Search>();
+  std::thread([search, urls, directory] {
+    for (const std::string& url : urls) {
+      CanonicalUrl found;
+      try {
+        found.url = canonical_url(url, directory);
+      } catch (const Error& error) {
+        found.error = error;
+      }
+      const std::lock_guard guard(search->mutex);
+      search->found.push_back(std::move(found));
+      search->ends.notify_all();
+    }
+  }).detach();
+  constexpr std::chrono::seconds kPatience(1);
+  std::unique_lock lock(search->mutex);
+  search->ends.wait_for(lock, kPatience, [&] { return search->found.size() == urls.size(); });
+  std::vector<CanonicalUrl> found = search->found;
+  for (std::size_t i = found.size(); i < urls.size(); ++i) found.push_back({.url = urls[i]});
+  return found;
 }
 
 /// Collects the mistakes of one reading, so that the first in the file is the one that is told: the
@@ -837,19 +880,22 @@ class Reader {
 
   void check_urls() {
     std::map<std::string, const NodeConfig*> seen;
-    for (const NodeConfig& node : config_.nodes) {
-      try {
-        const auto [place, is_new] =
-            seen.emplace(canonical_url(node.url, config_.directory), &node);
-        if (is_new) continue;
-        mistakes_.add(node.line,
-                      "nodes " + in_quotes(place->second->name) + " and " + in_quotes(node.name) +
-                          " are the same database (" + node.url + ")",
-                      "give every node a database of its own, or remove one of the two");
-      } catch (const Error& error) {
-        mistakes_.add(node.line, "node " + in_quotes(node.name) + ": " + error.what(),
-                      error.hint());
+    std::vector<std::string> urls;
+    for (const NodeConfig& node : config_.nodes) urls.push_back(node.url);
+    const std::vector<CanonicalUrl> found = canonical_urls(urls, config_.directory);
+    for (std::size_t i = 0; i < found.size(); ++i) {
+      const NodeConfig& node = config_.nodes[i];
+      if (const auto& error = found[i].error) {
+        mistakes_.add(node.line, "node " + in_quotes(node.name) + ": " + error->what(),
+                      error->hint());
+        continue;
       }
+      const auto [place, is_new] = seen.emplace(found[i].url, &node);
+      if (is_new) continue;
+      mistakes_.add(node.line,
+                    "nodes " + in_quotes(place->second->name) + " and " + in_quotes(node.name) +
+                        " are the same database (" + node.url + ")",
+                    "give every node a database of its own, or remove one of the two");
     }
   }
 

@@ -30,6 +30,7 @@
 #include "engines/registry.h"
 #include "model/error.h"
 #include "scheduler/alerts.h"
+#include "scheduler/behind_questions.h"
 #include "scheduler/config.h"
 #include "scheduler/control_socket.h"
 #include "scheduler/daemon_files.h"
@@ -51,7 +52,7 @@ namespace {
 /// Told by threads of one reading of the configuration. Those of an earlier one may end later.
 struct Event {
   std::uint64_t reading = 0;
-  std::variant<WatchEvent, SessionEnded, HeartbeatsSent, RunsNotNoted> what;
+  std::variant<WatchEvent, SessionEnded, HeartbeatsSent, RunsNotNoted, BehindTold> what;
 };
 
 /// Alerts, silent sessions and unused connections are looked after this often.
@@ -130,6 +131,7 @@ struct PairRecord {
   std::int64_t waiting = 0;
   bool has_met = false;  // in this process, and so the rows that wait are known
   Silence silence;
+  SessionWorkers::Clock::time_point cut_at;  // the last sign of life of a session that was cut off
 
   /// Nothing that a session succeeded in was heard of since a failure or the start.
   bool is_doubtful() const { return !has_met || !last_error.empty(); }
@@ -159,6 +161,7 @@ struct Works {
              {.connect_timeout = config.daemon.connect_timeout, .kept = config.daemon.parallel}),
         planner(jobs_of(config), exclusive(config), {.parallel = config.daemon.parallel}, since),
         heartbeats(planner, now_is().steady_us),
+        behind(planner, now_is().steady_us),
         records(planner.pairs().size()),
         workers(
             config, pool, nullptr,
@@ -170,6 +173,9 @@ struct Works {
             },
             [&mailbox, number](RunsNotNoted failed) {
               mailbox.put({number, std::move(failed)});
+            },
+            [&mailbox, number](BehindTold told) {
+              mailbox.put({number, std::move(told)});
             }),
         watcher(config, watch_plan(config), [&mailbox, number](WatchEvent event) {
           mailbox.put({number, std::move(event)});
@@ -244,8 +250,10 @@ struct Works {
   NodePool pool;
   Planner planner;
   Heartbeats heartbeats;
+  BehindQuestions behind;
   std::vector<PairRecord> records;
   std::map<std::string, std::string> unwatched;  // node -> why
+  std::set<std::string> hanging;                 // files that do not answer, of these
   std::set<std::string> told_leases;             // nodes whose leases were asked for
   SessionWorkers workers;
   Watcher watcher;
@@ -428,15 +436,17 @@ class Daemon {
   }
 
   void go_on_reloading() {
+    const std::int64_t since_us = now_is().steady_us - reloading_since_us_;
+    // What a file system keeps is left behind: nobody can end it.
+    const bool hangs = since_us > kReloadPatienceUs + kEndUs;
     if (works_->workers.running() > 0) {
-      const std::int64_t since_us = now_is().steady_us - reloading_since_us_;
       if (since_us > kReloadPatienceUs) works_->workers.stop_all();
       if (since_us > kReloadPatienceUs + kStopUs) works_->workers.cut_all();
-      return;
+      if (!hangs) return;
     }
     // How the last sessions ended; those that were cut for the new configuration have not failed.
     take_events();
-    if (works_->workers.running() > 0) return;  // the end of a round is noted
+    if (works_->workers.running() > 0 && !hangs) return;  // the end of a round is noted
     reloading_ = false;
     const DaemonConfig& next = next_config_->daemon;
     log_ = std::move(next_log_);
@@ -445,7 +455,7 @@ class Daemon {
         next.metrics_port != settings_.metrics_port) {
       log_->warn("socket, state and metrics stay as they are until the daemon is started anew");
     }
-    note_heartbeats();
+    note_waiting();
     const Moment now = now_is();
     const auto left = leave(now, next_text_ != config_text_);
     config_text_ = next_text_;
@@ -473,9 +483,11 @@ class Daemon {
   }
 
   /// Waits for its threads, so that leases are free for those that come; but for none that is
-  /// connecting to a server, which nobody can cut short: the daemon must go on.
+  /// connecting to a server or waits for a file system that hangs, which nobody can cut short: the
+  /// daemon must go on.
   void leave_behind(std::shared_ptr<Works> old) {
-    if (!old->watcher.stop()) return;
+    const bool waits = old->watcher.stop();
+    if (!waits && old->workers.running() == 0) return;
     leaving_.push_back(
         std::async(std::launch::async, [old = std::move(old)]() mutable { old.reset(); }));
   }
@@ -548,27 +560,28 @@ class Daemon {
       const auto found = known.find(key);
       if (found == known.end()) continue;
       lags_.emplace(key, found->second);
+      works_->behind.remember(direction, found->second.behind);
       if (found->second.heartbeat_us == 0) continue;
       works_->heartbeats.remember(direction, found->second.heartbeat_us, now_is().steady_us);
     }
   }
 
   // --- Lags and heartbeats
-  /// Those that are on their way are part of what is kept.
-  void note_heartbeats() {
+  /// Those that are on their way, and changes that wait, are part of what is kept.
+  void note_waiting() {
     for (const Direction direction : works_->directions()) {
       const std::int64_t sent_us = works_->heartbeats.on_its_way_us(direction).value_or(0);
+      const Behind& behind = works_->behind.behind(direction);
       const auto found = lags_.find(works_->lag_key(direction));
-      if (found != lags_.end()) {
-        found->second.heartbeat_us = sent_us;
-      } else if (sent_us != 0) {
-        lags_[works_->lag_key(direction)].heartbeat_us = sent_us;
-      }
+      if (found == lags_.end() && sent_us == 0 && behind.since_us == 0) continue;
+      KeptLags& kept = lags_[works_->lag_key(direction)];
+      kept.heartbeat_us = sent_us;
+      kept.behind = behind;
     }
   }
 
   void keep_lags() {
-    note_heartbeats();
+    note_waiting();
     saved_lags_us_ = now_is().steady_us;
     if (lags_ == saved_lags_) return;
     const std::filesystem::path file = lag_file_of(settings_.state);
@@ -586,7 +599,52 @@ class Daemon {
     for (auto& [node, beats] : works_->heartbeats.due(now.steady_us, runs)) {
       works_->workers.send(node, std::move(beats));
     }
-    works_->workers.cut_senders(works_->config.daemon.silence_timeout);
+  }
+
+  // --- Changes that wait
+  std::optional<BehindQuestions::Standing> standing(Direction direction, const Moment& now) {
+    Planner& planner = works_->planner;
+    const Planner::Pair& pair = planner.pairs()[direction.pair];
+    const PairRecord& record = works_->records[direction.pair];
+    const std::string& hub = works_->config.jobs[pair.job].nodes.front();
+    const bool hub_is_lost = works_->unwatched.contains(hub);
+    if (!planner.leased(pair.job) && !hub_is_lost) {
+      if (!works_->told_leases.contains(hub)) return std::nullopt;
+      return BehindQuestions::Standing{.elsewhere = true};
+    }
+    BehindQuestions::Standing standing;
+    // A pair of a schedule has time until it is due; one of a continuous job has not.
+    const bool waits = planner.jobs()[pair.job].timing.continuous &&
+                       now.day_us - record.last_success_us > BehindQuestions::kPatienceUs &&
+                       planner.has_work(direction.pair);
+    standing.unwell = record.is_doubtful() || waits;
+    const std::string& source = direction.to_second ? pair.first : pair.second;
+    if (works_->unwatched.contains(source)) return std::nullopt;  // it would not answer
+    standing.generation = planner.generation(source);
+    return standing;
+  }
+
+  void ask_who_is_behind(const Moment& now) {
+    const auto stands = [&](Direction direction) { return standing(direction, now); };
+    for (auto& [node, questions] : works_->behind.due(now.steady_us, stands)) {
+      works_->workers.ask(node, std::move(questions));
+    }
+  }
+
+  void happened(const BehindTold& told) {
+    if (told.error) {
+      log_->debug("node {}: it is not known who is behind: {}", told.node, told.error->logged());
+    }
+    works_->behind.answered(told.node, told.questions, told.answers, now_is().steady_us);
+  }
+
+  /// What waits grows older, and is part of the history.
+  void note_behind(const Moment& now) {
+    for (const Direction direction : works_->directions()) {
+      const Behind& behind = works_->behind.behind(direction);
+      if (behind.since_us == 0) continue;
+      lags_[works_->lag_key(direction)].lags.waits(behind.since_us, now.day_us);
+    }
   }
 
   void happened(const HeartbeatsSent& sent) {
@@ -626,10 +684,25 @@ class Daemon {
   }
 
   void noticed(const NodeFailed& failed) {
+    if (failed.error && !failed.pause) {
+      works_->hanging.insert(failed.node);
+    } else {
+      works_->hanging.erase(failed.node);
+    }
     if (failed.error) {
       works_->unwatched[failed.node] = failed.error->what();
-      log_->warn("changes on node {} are not noticed: {} (hint: {})", failed.node,
-                 failed.error->what(), failed.error->hint());
+      std::string next;
+      if (failed.pause) {
+        next = "; next try in " + seconds_text(failed.pause->count()) + ", at " +
+               utc(now_is().day_us + failed.pause->count());
+        if (failed.longest) next += ", and as often until it is back";
+      }
+      if (!failed.is_new) {
+        log_->info("node {} was tried {} times in vain{}", failed.node, failed.tries, next);
+        return;
+      }
+      log_->warn("changes on node {} are not noticed: {} (hint: {}){}", failed.node,
+                 failed.error->what(), failed.error->hint(), next);
       // A server that does not answer its watcher does not answer sessions either.
       if (is_shared(works_->config.node(failed.node).url)) cut_node(failed.node);
     } else {
@@ -637,6 +710,10 @@ class Daemon {
       works_->planner.is_back(failed.node);
       log_->info("changes on node {} are noticed again", failed.node);
     }
+  }
+
+  void noticed(const FilesUnheard& unheard) {
+    log_->warn("{} (hint: {})", unheard.error.what(), unheard.error.hint());
   }
 
   void noticed(const LeasesHeld& leases) {
@@ -766,6 +843,7 @@ class Daemon {
     record.waiting = ended.waiting;
     record.has_met = true;
     record.silence = {.before_us = 0, .since_us = now.day_us};
+    works_->behind.met(ended.pair, report.problems.empty(), now.steady_us);
     note_lag({.pair = ended.pair, .to_second = true}, report.lag_to_second_us(),
              report.second_heard_us, ended.took_us, now);
     note_lag({.pair = ended.pair, .to_second = false}, report.lag_to_first_us(),
@@ -825,7 +903,7 @@ class Daemon {
   void tick() {
     const Moment now = now_is();
     next_tick_us_ = now.steady_us + kTickUs;
-    works_->pool.close_unused(NodePool::Clock::now());
+    works_->workers.close(works_->pool.take_unused(NodePool::Clock::now()));
     works_->watcher.supervise();
     for (const SessionWorkers::Life& life : works_->workers.lives()) {
       const auto silent = SessionWorkers::Clock::now() - life.seen;
@@ -834,14 +912,25 @@ class Daemon {
                              .steady_us = std::chrono::duration_cast<std::chrono::microseconds>(
                                               life.seen.time_since_epoch())
                                               .count()});
-      if (silent < works_->config.daemon.silence_timeout) continue;
       const Planner::Pair& pair = works_->planner.pairs()[life.pair];
+      const bool hangs =
+          works_->hanging.contains(pair.first) || works_->hanging.contains(pair.second);
+      const DaemonConfig& settings = works_->config.daemon;
+      if (silent < (hangs ? settings.connect_timeout : settings.silence_timeout)) continue;
+      // One that a file system keeps goes on not to end.
+      if (std::exchange(works_->records[life.pair].cut_at, life.seen) == life.seen) continue;
       log_->error("job {}: {} and {}: no sign of life for {} s, the session is cut off",
                   works_->config.jobs[pair.job].name, pair.first, pair.second,
                   std::chrono::duration_cast<std::chrono::seconds>(silent).count());
       works_->workers.cut(life.pair);
+      works_->planner.abandon(life.pair);
     }
-    if (!stopping() && !reloading_) send_heartbeats(now);
+    works_->workers.cut_errands(works_->config.daemon.silence_timeout);
+    if (!stopping() && !reloading_) {
+      send_heartbeats(now);
+      ask_who_is_behind(now);
+    }
+    note_behind(now);
     const bool saves = now.steady_us - saved_lags_us_ >= kSaveLagsUs;
     if (saves) keep_lags();
     count_silence(now);
@@ -984,6 +1073,12 @@ class Daemon {
       nodes[node] = !works_->unwatched.contains(node);
     }
     metrics_.set_nodes(std::move(nodes));
+    std::map<LagKey, std::int64_t> behind;
+    for (const Direction direction : works_->directions()) {
+      const std::int64_t since_us = works_->behind.behind(direction).since_us;
+      if (since_us != 0) behind[works_->lag_key(direction)] = since_us;
+    }
+    metrics_.set_behind(std::move(behind));
   }
 
   void save_state() {
@@ -1112,7 +1207,12 @@ class Daemon {
     const auto found = lags_.find(works_->lag_key(direction));
     const LagHistory none;
     const LagHistory& lags = found == lags_.end() ? none : found->second.lags;
-    return lag_json(lags, works_->heartbeats.on_its_way_us(direction));
+    // A backup has nothing to bring to its source.
+    const bool carries =
+        direction.to_second ||
+        works_->config.jobs[works_->planner.pairs()[direction.pair].job].mode != Mode::backup;
+    return lag_json(lags, works_->heartbeats.on_its_way_us(direction),
+                    carries ? works_->behind.behind(direction) : Behind{});
   }
 
   std::string job_state(std::size_t job) const {

@@ -53,6 +53,11 @@ void DaemonMetrics::set_nodes(std::map<std::string, bool> watched) {
   nodes_ = std::move(watched);
 }
 
+void DaemonMetrics::set_behind(std::map<LagKey, std::int64_t> since_us) {
+  const std::lock_guard guard(mutex_);
+  behind_ = std::move(since_us);
+}
+
 void DaemonMetrics::alert(const std::string& kind) {
   const std::lock_guard guard(mutex_);
   ++alerts_[kind];
@@ -114,6 +119,14 @@ std::string DaemonMetrics::text() const {
         heartbeat->add(static_cast<double>(*direction.heard_us) * kMicro, labels);
       }
     }
+  }
+  MetricFamily* behind =
+      family("tidemark_oldest_pending_change_timestamp_seconds", MetricType::gauge,
+             "When the oldest change was made that the source has and the target does not; none "
+             "where nothing waits");
+  for (const auto& [key, since_us] : behind_) {
+    behind->add(static_cast<double>(since_us) * kMicro,
+                {{"job", key.job}, {"source", key.source}, {"target", key.target}});
   }
   MetricFamily* paused =
       family("tidemark_job_paused", MetricType::gauge, "1 while the job is paused");

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "scheduler/lag_history.h"
 #include "scheduler/metrics_text.h"
 #include "scheduler/session.h"
 
@@ -33,6 +34,8 @@ class DaemonMetrics {
   };
   void set_jobs(std::map<std::string, JobGauges> jobs);
   void set_nodes(std::map<std::string, bool> watched);  // node -> can be watched
+  /// Since when the target of a direction misses a change; those that miss none are not in it.
+  void set_behind(std::map<LagKey, std::int64_t> since_us);
   void alert(const std::string& kind);
   /// Forgets all other pairs: those of jobs that are no more. What was counted of one that comes
   /// back begins anew, as after a start.
@@ -61,6 +64,7 @@ class DaemonMetrics {
   std::map<PairKey, PairCounts> pairs_;
   std::map<std::string, JobGauges> jobs_;
   std::map<std::string, bool> nodes_;
+  std::map<LagKey, std::int64_t> behind_;
   std::map<std::string, std::int64_t> alerts_;
 };
 

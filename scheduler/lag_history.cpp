@@ -17,7 +17,7 @@ using Json = nlohmann::json;
 
 constexpr std::int64_t kHourUs = 3'600'000'000;
 constexpr mode_t kOwnerOnly = 0600;
-constexpr int kFormat = 1;
+constexpr int kFormat = 2;
 
 /// Fills in what the values tell.
 template <typename Iterator>
@@ -36,9 +36,9 @@ void summarize(Iterator begin, Iterator end, LagHistory::Summary& summary) {
 
 }  // namespace
 
-void LagHistory::measured(std::int64_t lag_us, std::int64_t now_us) {
+void LagHistory::enter_hour(std::int64_t now_us) {
   const std::int64_t hour_us = now_us - now_us % kHourUs;
-  if (hour_.measured > 0 && hour_us != hour_.since_us) {
+  if (hour_.since_us != 0 && hour_us != hour_.since_us) {
     hours_ = [this] {
       const std::vector<Summary> all = hours();
       return std::deque<Summary>(all.begin(), all.end());
@@ -48,6 +48,15 @@ void LagHistory::measured(std::int64_t lag_us, std::int64_t now_us) {
     of_this_hour_ = 0;
   }
   hour_.since_us = hour_us;
+}
+
+void LagHistory::waits(std::int64_t since_us, std::int64_t now_us) {
+  enter_hour(now_us);
+  hour_.behind_us = std::max(hour_.behind_us, now_us - since_us);
+}
+
+void LagHistory::measured(std::int64_t lag_us, std::int64_t now_us) {
+  enter_hour(now_us);
   ++hour_.measured;
   hour_.most_us = std::max(hour_.most_us, lag_us);
   last_at_us_ = now_us;
@@ -65,7 +74,7 @@ LagHistory::Summary LagHistory::newest() const {
 
 std::vector<LagHistory::Summary> LagHistory::hours() const {
   std::vector<Summary> all(hours_.begin(), hours_.end());
-  if (hour_.measured == 0) return all;
+  if (hour_.since_us == 0) return all;
   all.push_back(hour_);
   summarize(newest_.end() - static_cast<std::ptrdiff_t>(of_this_hour_), newest_.end(), all.back());
   return all;
@@ -74,7 +83,7 @@ std::vector<LagHistory::Summary> LagHistory::hours() const {
 /// How a history is written down.
 struct LagFile {
   static Json json(const LagHistory::Summary& hour) {
-    return {hour.since_us, hour.measured, hour.p50_us, hour.p99_us, hour.most_us};
+    return {hour.since_us, hour.measured, hour.p50_us, hour.p99_us, hour.most_us, hour.behind_us};
   }
 
   static LagHistory::Summary hour(const Json& json) {
@@ -82,7 +91,8 @@ struct LagFile {
             .measured = json.at(1),
             .p50_us = json.at(2),
             .p99_us = json.at(3),
-            .most_us = json.at(4)};
+            .most_us = json.at(4),
+            .behind_us = json.at(5)};
   }
 
   static Json json(const LagHistory& lags) {
@@ -106,17 +116,21 @@ struct LagFile {
   }
 };
 
-Json lag_json(const LagHistory& lags, std::optional<std::int64_t> on_its_way_us) {
-  if (lags.empty() && !on_its_way_us) return nullptr;
-  Json json = {{"heartbeat_on_its_way_us", nullptr}};
+Json lag_json(const LagHistory& lags, std::optional<std::int64_t> on_its_way_us,
+              const Behind& behind) {
+  const std::vector<LagHistory::Summary> all = lags.hours();
+  if (all.empty() && !on_its_way_us && behind.since_us == 0) return nullptr;
+  Json json = {{"heartbeat_on_its_way_us", nullptr}, {"behind_since_us", nullptr}};
   if (on_its_way_us) json["heartbeat_on_its_way_us"] = *on_its_way_us;
+  if (behind.since_us != 0) json["behind_since_us"] = behind.since_us;
   Json hours = Json::array();
-  for (const LagHistory::Summary& hour : lags.hours()) {
+  for (const LagHistory::Summary& hour : all) {
     hours.push_back({{"since_us", hour.since_us},
                      {"measured", hour.measured},
                      {"p50_us", hour.p50_us},
                      {"p99_us", hour.p99_us},
-                     {"most_us", hour.most_us}});
+                     {"most_us", hour.most_us},
+                     {"behind_us", hour.behind_us}});
   }
   json["hours"] = std::move(hours);
   const LagHistory::Summary newest = lags.newest();
@@ -143,7 +157,9 @@ std::map<LagKey, KeptLags> load_lags(const std::filesystem::path& file) {
     if (json.at("format") != kFormat) return {};
     for (const Json& each : json.at("lags")) {
       lags[{.job = each.at("job"), .source = each.at("source"), .target = each.at("target")}] = {
-          .lags = LagFile::lags(each), .heartbeat_us = each.at("heartbeat_us")};
+          .lags = LagFile::lags(each),
+          .heartbeat_us = each.at("heartbeat_us"),
+          .behind = {.since_us = each.at("behind_since_us"), .met_at_us = each.at("met_at_us")}};
     }
   } catch (const Json::exception&) {
     return {};
@@ -159,6 +175,8 @@ bool save_lags(const std::filesystem::path& file, const std::map<LagKey, KeptLag
     each["source"] = key.source;
     each["target"] = key.target;
     each["heartbeat_us"] = kept.heartbeat_us;
+    each["behind_since_us"] = kept.behind.since_us;
+    each["met_at_us"] = kept.behind.met_at_us;
     list.push_back(std::move(each));
   }
   const std::string text = Json{{"format", kFormat}, {"lags", std::move(list)}}.dump(

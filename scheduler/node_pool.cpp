@@ -50,16 +50,17 @@ void NodePool::give_back(const std::string& name, Lent lent) {
   idle.push_back({.node = std::move(lent.node), .identity = lent.identity, .since = Clock::now()});
 }
 
-void NodePool::close_unused(Clock::time_point now) {
-  std::vector<std::unique_ptr<Node>> closed;  // after the lock: closing may take its time
+std::vector<std::unique_ptr<Node>> NodePool::take_unused(Clock::time_point now) {
+  std::vector<std::unique_ptr<Node>> unused;
   const std::lock_guard guard(mutex_);
   for (auto& entry : idle_) {
     std::erase_if(entry.second, [&](Idle& idle) {
       if (now - idle.since < settings_.close_after) return false;
-      closed.push_back(std::move(idle.node));
+      unused.push_back(std::move(idle.node));
       return true;
     });
   }
+  return unused;
 }
 
 bool NodePool::holds_any() const {

@@ -41,9 +41,9 @@ class NodePool {
   Lent take(const std::string& name, bool fresh = false);
   /// Only a node whose last operation worked.
   void give_back(const std::string& name, Lent lent);
-  /// Closes what was not used for a while.
-  void close_unused(Clock::time_point now);
-  /// Something is open that close_unused() may have to close later.
+  /// Gives away what was not used for a while, to be closed.
+  std::vector<std::unique_ptr<Node>> take_unused(Clock::time_point now);
+  /// Something is open that take_unused() may have to give away later.
   bool holds_any() const;
 
  private:

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "scheduler/backoff.h"
+
 namespace tidemark::scheduler {
 namespace {
 
@@ -60,7 +62,7 @@ void Planner::alive(PairId pair, Moment now) { pair_states_[pair].alive_us = now
 
 void Planner::ended(PairId pair, Moment now) {
   PairState& state = pair_states_[pair];
-  state.running = false;
+  state.running = state.abandoned = false;
   state.waits_since_us.reset();
   state.met_us = now.steady_us;
 }
@@ -155,14 +157,9 @@ Moment Planner::failed(PairId id, double jitter, Moment now) {
   // Whoever asked for it meanwhile knows more than the failures before.
   const bool asked_anew = state.kicked;
   unmet(id, now);
-  std::int64_t pause_us = limits_.first_retry_us;
-  for (int i = 0; i < state.failures && !asked_anew && pause_us < limits_.last_retry_us; ++i)
-    pause_us *= 2;
   ++state.failures;
-  pause_us = std::min(pause_us, limits_.last_retry_us);
-  // Many that failed together, because a server went away, must not come back together.
-  const std::int64_t half_us = pause_us / 2;
-  pause_us = half_us + static_cast<std::int64_t>(jitter * static_cast<double>(half_us));
+  const std::int64_t pause_us = backoff_us(asked_anew ? 1 : state.failures, limits_.first_retry_us,
+                                           limits_.last_retry_us, jitter);
   state.not_before_us = now.steady_us + pause_us;
   return {.day_us = now.day_us + pause_us, .steady_us = state.not_before_us};
 }
@@ -285,6 +282,18 @@ std::size_t Planner::running() const {
                                                 [](const PairState& s) { return s.running; }));
 }
 
+bool Planner::has_work(PairId id) {
+  PairState& state = pair_states_[id];
+  return state.wanted || state.running ||
+         (jobs_[pairs_[id].job].timing.continuous && has_news(pairs_[id], state));
+}
+
+std::optional<std::int64_t> Planner::generation(const std::string& node) const {
+  const auto found = pulses_.find(node);
+  if (found == pulses_.end()) return std::nullopt;
+  return found->second.generation;
+}
+
 bool Planner::waits(PairId pair, Moment now) const {
   const PairState& state = pair_states_[pair];
   constexpr std::int64_t kTurnUs = 5'000'000;
@@ -342,7 +351,7 @@ Planner::Decision Planner::decide(Moment now) {
     const PairState& state = pair_states_[id];
     if (!state.running) continue;
     for (const std::string& node : {pairs_[id].first, pairs_[id].second}) {
-      if (exclusive_.contains(node)) busy.insert(node);
+      if (exclusive_.contains(node) && !state.abandoned) busy.insert(node);
     }
     // A session that waits for a server takes nothing that another one needs.
     const std::int64_t stalls_us = state.alive_us + limits_.stalled_us;

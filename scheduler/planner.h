@@ -121,6 +121,9 @@ class Planner {
   void is_back(const std::string& node);
   /// A session that was given up for a reason that is nobody's fault; the pair is wanted again.
   void gave_up(PairId pair, Moment now);
+  /// A session that was cut off and has not ended: a file system hangs. Its files are free for
+  /// others; whichever of them it holds a lock of says so itself.
+  void abandon(PairId pair) { pair_states_[pair].abandoned = true; }
   /// The pair is to meet although no change was seen.
   void want(PairId pair);
 
@@ -158,6 +161,10 @@ class Planner {
   std::optional<std::int64_t> next_due_us(std::size_t job) const { return states_[job].due_us; }
   int failures(PairId pair) const { return pair_states_[pair].failures; }
   Debt debt(PairId pair) const;
+  /// Something is to be done or is being done, whether the job is let or not.
+  bool has_work(PairId pair);
+  /// Pulse::generation of the last look at a node; nothing where nobody looks.
+  std::optional<std::int64_t> generation(const std::string& node) const;
   /// Something is to be done, and has been for longer than a session waits for its turn.
   bool waits(PairId pair, Moment now) const;
 
@@ -177,6 +184,7 @@ class Planner {
     bool running = false;
     bool began_kicked = false;
     bool dropped = false;  // it is at work, and nobody's wish any more
+    bool abandoned = false;
     std::int64_t began_us = 0;
     std::int64_t alive_us = 0;
     int failures = 0;

@@ -24,13 +24,14 @@ struct SessionWorkers::Shown {
 
 SessionWorkers::SessionWorkers(const Config& config, NodePool& pool,
                                std::shared_ptr<spdlog::logger> log, Ended ended, Sent sent,
-                               NotNoted not_noted)
+                               NotNoted not_noted, Told told)
     : config_(config),
       pool_(pool),
       log_(std::move(log)),
       ended_(std::move(ended)),
       sent_(std::move(sent)),
-      not_noted_(std::move(not_noted)) {}
+      not_noted_(std::move(not_noted)),
+      told_(std::move(told)) {}
 
 SessionWorkers::~SessionWorkers() {
   stop_all();
@@ -53,19 +54,83 @@ void SessionWorkers::begin(Planner::PairId pair, const JobConfig& job, const std
   start(std::move(task));
 }
 
-void SessionWorkers::note(const JobConfig& job, Planner::DoneRuns runs) {
+void SessionWorkers::run_errand(const std::string& node, std::function<void(Task&)> errand) {
   auto task = std::make_shared<Task>();
-  task->job = &job;
-  task->first = job.nodes.front();
-  task->runs = std::move(runs);
+  task->first = node;
+  task->errand = std::move(errand);
   start(std::move(task));
 }
 
+template <typename Work>
+void SessionWorkers::with_node(Task& task, const Work& work) {
+  NodePool::Lent lent = pool_.take(task.first, false);
+  {
+    const Shown shown(task, lent.node.get(), nullptr);
+    work(*lent.node);
+  }
+  pool_.give_back(task.first, std::move(lent));
+}
+
+// Also when it was told to stop: nobody waits for long, and what is not noted is done twice.
+void SessionWorkers::note(const JobConfig& job, Planner::DoneRuns runs) {
+  run_errand(job.nodes.front(), [this, &job, runs = std::move(runs)](Task& task) {
+    try {
+      with_node(task, [&](Node& node) {
+        for (const auto& [peer, due_us] : runs) node.note_done_run(job.name, peer, due_us);
+      });
+    } catch (const Error& error) {
+      not_noted_({.job = job.name, .error = error});
+    } catch (const std::exception& error) {
+      not_noted_({.job = job.name, .error = Error(ExitCode::failed, error.what(), "")});
+    }
+  });
+}
+
 void SessionWorkers::send(const std::string& node, std::vector<Heartbeats::Beat> beats) {
-  auto task = std::make_shared<Task>();
-  task->first = node;
-  task->beats = std::move(beats);
-  start(std::move(task));
+  run_errand(node, [this, beats = std::move(beats)](Task& task) {
+    HeartbeatsSent sent{.node = task.first, .beats = beats};
+    try {
+      with_node(task, [&](Node& sender) {
+        if (task.stops) throw Error(ExitCode::interrupted, "stopped", "");
+        sent.sent_us = write_heartbeats(sender, beats);
+      });
+    } catch (const Error& error) {
+      sent.error = error;
+    } catch (const std::exception& error) {
+      sent.error = Error(ExitCode::failed, error.what(), "");
+    }
+    sent_(std::move(sent));
+  });
+}
+
+void SessionWorkers::ask(const std::string& node,
+                         std::vector<BehindQuestions::Question> questions) {
+  run_errand(node, [this, questions = std::move(questions)](Task& task) {
+    BehindTold told{.node = task.first, .questions = questions};
+    try {
+      with_node(task, [&](Node& source) {
+        for (const BehindQuestions::Question& question : questions) {
+          if (task.stops) throw Error(ExitCode::interrupted, "stopped", "");
+          told.answers.push_back(
+              find_behind(source, *question.job, question.target, question.before));
+        }
+      });
+    } catch (const Error& error) {
+      told.error = error;
+    } catch (const std::exception& error) {
+      told.error = Error(ExitCode::failed, error.what(), "");
+    }
+    if (told.error) told.answers.clear();
+    told_(std::move(told));
+  });
+}
+
+// All by one thread, not by one each, which would stay.
+void SessionWorkers::close(std::vector<std::unique_ptr<Node>> nodes) {
+  if (nodes.empty()) return;
+  const std::string name = nodes.front()->name();
+  const auto closed = std::make_shared<std::vector<std::unique_ptr<Node>>>(std::move(nodes));
+  run_errand(name, [closed](Task&) { closed->clear(); });
 }
 
 void SessionWorkers::start(std::shared_ptr<Task> task) {
@@ -91,10 +156,8 @@ void SessionWorkers::work() {
     lock.unlock();
     if ((*task)->is_session()) {
       run(**task);
-    } else if (!(*task)->runs.empty()) {
-      note(**task);
     } else {
-      send(**task);
+      (*task)->errand(**task);
     }
     lock.lock();
     running_.erase(task);
@@ -126,58 +189,22 @@ void SessionWorkers::run(Task& task) {
   ended_(std::move(ended));
 }
 
-void SessionWorkers::send(Task& task) {
-  HeartbeatsSent sent{.node = task.first, .beats = task.beats};
-  try {
-    sent.sent_us = write_heartbeats(task);
-  } catch (const Error& error) {
-    sent.error = error;
-  } catch (const std::exception& error) {
-    sent.error = Error(ExitCode::failed, error.what(), "");
-  }
-  sent_(std::move(sent));
-}
-
-// Also when it was told to stop: nobody waits for long, and what is not noted is done twice.
-void SessionWorkers::note(Task& task) {
-  try {
-    NodePool::Lent lent = pool_.take(task.first, false);
-    {
-      const Shown shown(task, lent.node.get(), nullptr);
-      for (const auto& [peer, due_us] : task.runs) {
-        lent.node->note_done_run(task.job->name, peer, due_us);
-      }
-    }
-    pool_.give_back(task.first, std::move(lent));
-  } catch (const Error& error) {
-    not_noted_({.job = task.job->name, .error = error});
-  } catch (const std::exception& error) {
-    not_noted_({.job = task.job->name, .error = Error(ExitCode::failed, error.what(), "")});
-  }
-}
-
-std::int64_t SessionWorkers::write_heartbeats(Task& task) {
-  NodePool::Lent lent = pool_.take(task.first, false);
+std::int64_t SessionWorkers::write_heartbeats(Node& node,
+                                              const std::vector<Heartbeats::Beat>& beats) {
   std::int64_t sent_us = 0;
-  {
-    const Shown shown(task, lent.node.get(), nullptr);
-    if (task.stops) throw Error(ExitCode::interrupted, "stopped", "");
-    Node& node = *lent.node;
-    node.begin_write();
-    try {
-      for (const Heartbeats::Beat& beat : task.beats) {
-        Heartbeat heartbeat = node.load_heartbeat(beat.job, beat.peer);
-        if (sent_us == 0) sent_us = node.clock_us();
-        heartbeat.sent_us = sent_us;
-        node.save_heartbeat(beat.job, beat.peer, heartbeat);
-      }
-      node.commit();
-    } catch (...) {
-      node.rollback();
-      throw;
+  node.begin_write();
+  try {
+    for (const Heartbeats::Beat& beat : beats) {
+      Heartbeat heartbeat = node.load_heartbeat(beat.job, beat.peer);
+      if (sent_us == 0) sent_us = node.clock_us();
+      heartbeat.sent_us = sent_us;
+      node.save_heartbeat(beat.job, beat.peer, heartbeat);
     }
+    node.commit();
+  } catch (...) {
+    node.rollback();
+    throw;
   }
-  pool_.give_back(task.first, std::move(lent));
   return sent_us;
 }
 
@@ -248,7 +275,7 @@ void SessionWorkers::cut_all() {
   for (const auto& task : running_) cut(*task);
 }
 
-void SessionWorkers::cut_senders(Clock::duration patience) {
+void SessionWorkers::cut_errands(Clock::duration patience) {
   const std::lock_guard guard(mutex_);
   for (const auto& task : running_) {
     if (task->is_session()) continue;

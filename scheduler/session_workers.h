@@ -18,6 +18,7 @@
 
 #include "engines/engine.h"
 #include "model/error.h"
+#include "scheduler/behind_questions.h"
 #include "scheduler/heartbeats.h"
 #include "scheduler/node_pool.h"
 #include "scheduler/planner.h"
@@ -40,6 +41,14 @@ struct HeartbeatsSent {
   std::optional<Error> error;
 };
 
+/// Since when targets are behind a node, as that node tells.
+struct BehindTold {
+  std::string node;
+  std::vector<BehindQuestions::Question> questions;
+  std::vector<Behind> answers;  // in the same order; none on an error
+  std::optional<Error> error;
+};
+
 /// What a round has done could not be noted: another daemon that takes the job over does it again.
 struct RunsNotNoted {
   std::string job;
@@ -52,10 +61,11 @@ class SessionWorkers {
   using Ended = std::function<void(SessionEnded)>;
   using Sent = std::function<void(HeartbeatsSent)>;
   using NotNoted = std::function<void(RunsNotNoted)>;
+  using Told = std::function<void(BehindTold)>;
 
   /// All references must outlive this.
   SessionWorkers(const Config& config, NodePool& pool, std::shared_ptr<spdlog::logger> log,
-                 Ended ended, Sent sent, NotNoted not_noted);
+                 Ended ended, Sent sent, NotNoted not_noted, Told told);
   ~SessionWorkers();
   SessionWorkers(const SessionWorkers&) = delete;
   SessionWorkers& operator=(const SessionWorkers&) = delete;
@@ -67,14 +77,19 @@ class SessionWorkers {
   void note(const JobConfig& job, Planner::DoneRuns runs);
   /// Writes heartbeats of one node, in a transaction of their own as an application would.
   void send(const std::string& node, std::vector<Heartbeats::Beat> beats);
+  /// Asks one node since when others are behind it.
+  void ask(const std::string& node, std::vector<BehindQuestions::Question> questions);
+  /// Closes nodes of the pool that were not used for a while: a file system that hangs may keep
+  /// whoever closes a file.
+  void close(std::vector<std::unique_ptr<Node>> nodes);
   /// At the next safe point; SessionEnded has an Error interrupted then.
   void stop(Planner::PairId pair);
   void stop_all();
   /// Cuts the session off from its nodes.
   void cut(Planner::PairId pair);
   void cut_all();
-  /// Heartbeats and notes that take longer than this to be written are given up.
-  void cut_senders(Clock::duration patience);
+  /// What is no session and takes longer than this is given up.
+  void cut_errands(Clock::duration patience);
   /// Since when a session gave no sign of life.
   struct Life {
     Planner::PairId pair = 0;
@@ -88,15 +103,14 @@ class SessionWorkers {
     Planner::PairId pair = 0;
     const JobConfig* job = nullptr;
     std::string first, second;
-    std::vector<Heartbeats::Beat> beats;  // to send by the first node; then it is no session
-    Planner::DoneRuns runs;               // to note in the first node; neither
+    std::function<void(Task&)> errand;  // what is no session, with the first node alone
     std::atomic<bool> stops{false};
     std::atomic<Clock::rep> seen{0};
     std::mutex nodes_mutex;  // guards both: whoever cuts must find them alive
     Node* first_node = nullptr;
     Node* second_node = nullptr;
 
-    bool is_session() const { return beats.empty() && runs.empty(); }
+    bool is_session() const { return errand == nullptr; }
   };
 
   struct Shown;
@@ -104,9 +118,11 @@ class SessionWorkers {
   void work();
   void start(std::shared_ptr<Task> task);
   void run(Task& task);
-  void send(Task& task);
-  void note(Task& task);
-  std::int64_t write_heartbeats(Task& task);
+  void run_errand(const std::string& node, std::function<void(Task&)> errand);
+  /// Works on the task's first node.
+  template <typename Work>
+  void with_node(Task& task, const Work& work);
+  static std::int64_t write_heartbeats(Node& node, const std::vector<Heartbeats::Beat>& beats);
   SessionReport meet(Task& task, bool fresh, std::int64_t& waiting, bool& aged);
   static void cut(Task& task);
 
@@ -116,6 +132,7 @@ class SessionWorkers {
   const Ended ended_;
   const Sent sent_;
   const NotNoted not_noted_;
+  const Told told_;
   mutable std::mutex mutex_;
   std::condition_variable wakes_;
   bool ends_ = false;

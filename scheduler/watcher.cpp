@@ -9,12 +9,16 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <cerrno>
 #include <condition_variable>
+#include <filesystem>
 #include <mutex>
+#include <random>
 #include <thread>
 #include <utility>
 
 #include "engines/registry.h"
+#include "scheduler/backoff.h"
 #include "scheduler/open_nodes.h"
 
 namespace tidemark::scheduler {
@@ -39,7 +43,13 @@ constexpr milliseconds kSafetyLook(1000);
 /// writers pay for each event, and for the pages that a look makes the system share.
 constexpr microseconds kShortestQuiet(2'000);
 constexpr microseconds kLongestQuiet(128'000);
-constexpr milliseconds kReopen(2000);
+/// Where the system does not say when files are written, they are looked at this often.
+constexpr milliseconds kUnheardLook(100);
+/// What cannot be opened is tried again after this time, then after more and more: a file soon, it
+/// is nobody else's; a server is spared those who all wait for it.
+constexpr microseconds kFirstReopen(1'000'000);
+constexpr microseconds kLongestFileReopen(10'000'000);
+constexpr microseconds kLongestServerReopen(30'000'000);
 
 /// A server is asked this often right after it had news, and less and less often while it has none,
 /// or while it has some every time.
@@ -54,64 +64,120 @@ std::pair<dev_t, ino_t> identity_of(const std::filesystem::path& file) {
   return {status.st_dev, status.st_ino};
 }
 
+/// Counts tries in vain and says what is to be told of them: the first, those whose pause has
+/// grown, and those that fail in another way.
+class Tries {
+ public:
+  explicit Tries(microseconds longest) : longest_us_(longest.count()), random_(seed()) {}
+
+  bool any() const { return failures_ > 0; }
+  void reset() {
+    failures_ = 0;
+    told_.clear();
+  }
+  /// What to tell, if anything; pause() is how long to wait from now on.
+  std::optional<NodeFailed> failed(const std::string& node, const Error& error) {
+    const bool is_new = told_ != error.what();
+    const bool was_longest =
+        failures_ > 0 && is_longest_backoff(failures_, kFirstReopen.count(), longest_us_);
+    ++failures_;
+    told_ = error.what();
+    const double jitter = std::uniform_real_distribution<double>(0, 1)(random_);
+    pause_ = microseconds(backoff_us(failures_, kFirstReopen.count(), longest_us_, jitter));
+    if (was_longest && !is_new) return std::nullopt;
+    return NodeFailed{.node = node,
+                      .error = error,
+                      .is_new = is_new,
+                      .tries = failures_,
+                      .pause = pause_,
+                      .longest = is_longest_backoff(failures_, kFirstReopen.count(), longest_us_)};
+  }
+  microseconds pause() const { return pause_; }
+
+ private:
+  static std::uint64_t seed() { return std::random_device{}(); }
+
+  const std::int64_t longest_us_;
+  std::mt19937_64 random_;
+  int failures_ = 0;
+  microseconds pause_{};
+  std::string told_;
+};
+
 }  // namespace
 
 // --- Files
 
-class Watcher::Files {
+/// Hears which files are written. A watch is asked for by the thread of the file, because looking
+/// up a path may hang, and belongs to whoever registers it.
+class Watcher::FileEvents {
  public:
-  Files(const Config& config, const std::set<std::string>& nodes, Tell tell)
-      : config_(config),
-        tell_(std::move(tell)),
+  using Stir = std::function<void()>;
+  /// One file of a directory, or (an empty name) the next event of a file.
+  struct Place {
+    int watch = -1;
+    std::string name;
+    auto operator<=>(const Place&) const = default;
+  };
+
+  explicit FileEvents(Tell tell)
+      : tell_(std::move(tell)),
         events_(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK)),
         stop_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
-    for (const std::string& name : nodes) nodes_.push_back({.name = name});
+    if (events_ < 0) {
+      tell_unheard("the system gives no more inotify instances",
+                   "raise the limit, by 'sysctl fs.inotify.max_user_instances=1024', and start the "
+                   "daemon anew");
+    }
     thread_ = std::thread([this] { run(); });
   }
 
-  ~Files() {
-    const std::uint64_t one = 1;
-    [[maybe_unused]] const ssize_t written = ::write(stop_, &one, sizeof one);
-    thread_.join();
-    nodes_.clear();
+  ~FileEvents() {
+    stop();
     if (events_ >= 0) ::close(events_);
     ::close(stop_);
   }
-  Files(const Files&) = delete;
-  Files& operator=(const Files&) = delete;
+  FileEvents(const FileEvents&) = delete;
+  FileEvents& operator=(const FileEvents&) = delete;
+
+  /// Stirs nobody afterwards.
+  void stop() {
+    if (!thread_.joinable()) return;
+    const std::uint64_t one = 1;
+    [[maybe_unused]] const ssize_t written = ::write(stop_, &one, sizeof one);
+    thread_.join();
+  }
+
+  /// Calls `stir` when the path is written or, for a directory, when something of that name comes
+  /// or goes. A path that is not there has no events; false when the system refuses more watches.
+  bool listen(const std::filesystem::path& path, std::uint32_t mask, const std::string& name,
+              std::size_t owner, const Stir& stir) {
+    if (events_ < 0) return false;
+    const int watch = ::inotify_add_watch(events_, path.c_str(), mask);
+    if (watch < 0) {
+      if (errno != ENOSPC && errno != ENOMEM) return true;
+      tell_unheard("the system gives no more inotify watches, first for " + path.string(),
+                   "raise the limit, by 'sysctl fs.inotify.max_user_watches=524288'");
+      return false;
+    }
+    bool missed = false;
+    {
+      const std::lock_guard guard(mutex_);
+      stirs_[{watch, name}][owner] = stir;
+      missed = early_.erase({watch, name}) > 0;
+    }
+    if (missed) stir();
+    return true;
+  }
 
  private:
-  struct Watched {
-    std::string name;
-    std::unique_ptr<Node> node;
-    std::pair<dev_t, ino_t> identity;
-    std::vector<std::filesystem::path> files;  // the database first
-    std::int64_t told = -1;                    // generation
-    Clock::time_point next_look{};
-    Clock::time_point quiet_until{};
-    microseconds quiet = kShortestQuiet;
-    std::size_t step = kLooksAfterEvent.size();  // in kLooksAfterEvent
-    std::string failure;
-  };
-
   void run() {
+    std::array<struct pollfd, 2> waits = {{{.fd = stop_, .events = POLLIN, .revents = 0},
+                                           {.fd = events_, .events = POLLIN, .revents = 0}}};
     for (;;) {
-      Clock::time_point wake = Clock::now() + std::chrono::hours(1);
-      for (const Watched& node : nodes_) wake = std::min(wake, node.next_look);
-      const auto wait = std::max(Clock::duration::zero(), wake - Clock::now());
-      const struct timespec timeout = {
-          .tv_sec = std::chrono::duration_cast<std::chrono::seconds>(wait).count(),
-          .tv_nsec =
-              std::chrono::duration_cast<std::chrono::nanoseconds>(wait).count() % 1'000'000'000};
-      std::array<struct pollfd, 2> waits = {{{.fd = stop_, .events = POLLIN, .revents = 0},
-                                             {.fd = events_, .events = POLLIN, .revents = 0}}};
-      ::ppoll(waits.data(), waits.size(), &timeout, nullptr);
+      ::poll(waits.data(), waits.size(), -1);
       if (waits[0].revents != 0) return;
-      if (waits[1].revents != 0) read_events();
-      const Clock::time_point now = Clock::now();
-      for (Watched& node : nodes_) {
-        if (node.next_look <= now) look_at(node, now);
-      }
+      read_events();
     }
   }
 
@@ -123,103 +189,241 @@ class Watcher::Files {
       for (ssize_t at = 0; at < size;) {
         const auto* event = reinterpret_cast<const struct inotify_event*>(buffer.data() + at);
         at += static_cast<ssize_t>(sizeof *event + event->len);
-        if ((event->mask & IN_IGNORED) != 0) {
-          listened_.erase(event->wd);
-        } else if (event->len == 0) {
-          stir(listened_, event->wd);
-        } else {
-          stir(files_, std::pair(event->wd, std::string(event->name)));
-        }
+        heard({event->wd, event->len == 0 ? "" : event->name}, (event->mask & IN_IGNORED) != 0);
       }
     }
   }
 
-  template <typename Nodes, typename Key>
-  void stir(const Nodes& nodes, const Key& key) {
-    const auto found = nodes.find(key);
-    if (found == nodes.end()) return;
-    for (const std::size_t index : found->second) {
-      Watched& node = nodes_[index];
-      if (node.node == nullptr) continue;
-      node.step = 0;
-      node.next_look = std::min(node.next_look, std::max(Clock::now(), node.quiet_until));
+  void heard(const Place& place, bool ends) {
+    const std::lock_guard guard(mutex_);
+    const auto found = stirs_.find(place);
+    if (found != stirs_.end()) {
+      if (ends) {
+        stirs_.erase(found);
+      } else {
+        for (const auto& [owner, stir] : found->second) stir();
+      }
+    } else if (!ends && place.name.empty()) {
+      // Written before whoever asked for it could say so.
+      early_.insert(place);
     }
+  }
+
+  void tell_unheard(const std::string& what, const std::string& hint) {
+    if (told_.exchange(true)) return;
+    tell_(FilesUnheard{
+        .error = Error(ExitCode::failed,
+                       what + ": files are looked at " +
+                           std::to_string(std::chrono::seconds(1) / kUnheardLook) +
+                           " times a second instead, changes are noticed later and at a higher "
+                           "price",
+                       hint)});
+  }
+
+  const Tell tell_;
+  const int events_;
+  const int stop_;
+  std::atomic<bool> told_{false};
+  std::mutex mutex_;  // never held while the system is asked for a watch
+  std::map<Place, std::map<std::size_t, Stir>> stirs_;
+  std::set<Place> early_;
+  std::thread thread_;
+};
+
+class Watcher::File {
+ public:
+  File(const Config& config, std::string name, std::size_t number, FileEvents& events,
+       std::chrono::seconds patience, Tell tell)
+      : config_(config),
+        name_(std::move(name)),
+        number_(number),
+        events_(events),
+        patience_(patience),
+        tell_(std::move(tell)),
+        thread_([this] { run(); }) {}
+
+  ~File() {
+    stop();
+    thread_.join();
+  }
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+
+  void stop() {
+    const std::lock_guard guard(mutex_);
+    stops_ = true;
+    wakes_.notify_all();
+  }
+
+  /// Whether the thread ends by then; one that a file system keeps does not.
+  bool ends_by(Clock::time_point time) {
+    std::unique_lock lock(mutex_);
+    return wakes_.wait_until(lock, time, [this] { return ended_; });
+  }
+
+  void supervise() {
+    std::string path;
+    {
+      const std::lock_guard guard(mutex_);
+      if (hangs_ || asked_since_ == Clock::time_point{}) return;
+      if (Clock::now() - asked_since_ < patience_) return;
+      hangs_ = true;
+      path = path_;
+    }
+    tell_(NodeFailed{
+        .node = name_,
+        .error = Error(ExitCode::unreachable,
+                       "node " + name_ + ": " + path + " has not answered for " +
+                           std::to_string(patience_.count()) + " s: its file system hangs",
+                       "see to the mount or the disk of this file; the other nodes go on, and this "
+                       "one is watched again as soon as the file answers")});
+  }
+
+ private:
+  void run() {
+    std::unique_lock lock(mutex_);
+    while (!stops_) {
+      if (std::exchange(stirred_, false) && node_ != nullptr) {
+        step_ = 0;
+        next_look_ = std::min(next_look_, std::max(Clock::now(), quiet_until_));
+      }
+      if (Clock::now() < next_look_) {
+        wakes_.wait_until(lock, next_look_, [this] { return stops_ || stirred_; });
+        continue;
+      }
+      asked_since_ = Clock::now();
+      lock.unlock();
+      look();
+      lock.lock();
+      asked_since_ = {};
+    }
+    lock.unlock();
+    node_.reset();
+    lock.lock();
+    ended_ = true;
+    wakes_.notify_all();
+  }
+
+  void stir() {
+    const std::lock_guard guard(mutex_);
+    stirred_ = true;
+    wakes_.notify_all();
   }
 
   /// The next write to one of the node's files is told, and no other: a writer that is known to be
   /// busy does not pay for telling it again.
-  void listen(const Watched& watched) {
-    const auto index = static_cast<std::size_t>(&watched - nodes_.data());
-    for (const std::filesystem::path& file : watched.files) {
-      const int watch = ::inotify_add_watch(events_, file.c_str(), IN_MODIFY | IN_ONESHOT);
-      if (watch >= 0) listened_[watch].insert(index);
+  void listen() {
+    const auto stirs = [this] { stir(); };
+    bool heard = true;
+    for (const std::filesystem::path& file : files_) {
+      heard = events_.listen(file, IN_MODIFY | IN_ONESHOT, "", number_, stirs) && heard;
     }
+    // A log that is made, or goes with what was committed.
+    for (const std::filesystem::path& file : files_) {
+      if (hears_directory_) break;
+      heard = events_.listen(file.parent_path(), IN_CREATE | IN_MOVED_TO | IN_DELETE,
+                             file.filename(), number_, stirs) &&
+              heard;
+    }
+    hears_directory_ = hears_directory_ || heard;
+    safety_look_ = heard ? kSafetyLook : kUnheardLook;
   }
 
-  void look_at(Watched& watched, Clock::time_point now) {
+  void look() {
+    const Clock::time_point now = Clock::now();
     try {
-      if (watched.node != nullptr && !watched.files.empty() &&
-          identity_of(watched.files.front()) != watched.identity) {
-        watched.node.reset();
+      if (node_ != nullptr && !files_.empty() && identity_of(files_.front()) != identity_) {
+        node_.reset();
       }
-      if (watched.node == nullptr) open(watched);
-      const bool listening = watched.step >= kListeningLook;
-      if (listening) listen(watched);
-      const Pulse& pulse = watched.node->look();
-      if (!watched.failure.empty()) {
-        watched.failure.clear();
-        tell_(NodeFailed{.node = watched.name, .error = std::nullopt});
-      }
-      const bool news = pulse.generation != watched.told;
+      if (node_ == nullptr) open();
+      const bool listening = step_ >= kListeningLook;
+      if (listening) listen();
+      const Pulse& pulse = node_->look();
+      became_well();
+      const bool news = pulse.generation != told_;
       if (news) {
-        watched.told = pulse.generation;
-        tell_(NodeLooked{.node = watched.name, .pulse = pulse});
-        watched.step = kListeningLook;
-        watched.quiet_until = watched.next_look = now + watched.quiet;
-        watched.quiet = std::min(2 * watched.quiet, kLongestQuiet);
+        told_ = pulse.generation;
+        tell_(NodeLooked{.node = name_, .pulse = pulse});
+        step_ = kListeningLook;
+        quiet_until_ = next_look_ = now + quiet_;
+        quiet_ = std::min(2 * quiet_, kLongestQuiet);
         return;
       }
-      if (listening) watched.quiet = kShortestQuiet;
-      if (watched.step + 1 < kLooksAfterEvent.size()) {
-        watched.next_look = now + kLooksAfterEvent.at(++watched.step);
+      if (listening) quiet_ = kShortestQuiet;
+      if (step_ + 1 < kLooksAfterEvent.size()) {
+        next_look_ = now + kLooksAfterEvent.at(++step_);
       } else {
-        watched.next_look = now + kSafetyLook;
+        // At one moment for all files: the processor wakes once, and finds what it needs in its
+        // caches.
+        const auto rounds = now.time_since_epoch() / safety_look_;
+        next_look_ = Clock::time_point((rounds + 1) * safety_look_);
       }
     } catch (const Error& error) {
       if (error.code() == ExitCode::locked) {  // somebody commits just now
-        watched.next_look = now + milliseconds(5);
+        next_look_ = now + milliseconds(5);
         return;
       }
-      watched.node.reset();
-      watched.next_look = now + kReopen;
-      if (watched.failure == error.what()) return;
-      watched.failure = error.what();
-      tell_(NodeFailed{.node = watched.name, .error = error});
+      node_.reset();
+      is_over_hanging();  // that it fails is told now
+      const auto failed = tries_.failed(name_, error);
+      next_look_ = Clock::now() + tries_.pause();
+      if (failed) tell_(*failed);
     }
   }
 
-  void open(Watched& watched) {
-    watched.node = open_configured(config_, config_.node(watched.name),
-                                   {.lock_timeout = milliseconds(0), .read_only = true}, true);
-    watched.told = -1;
-    const auto index = static_cast<std::size_t>(&watched - nodes_.data());
-    watched.files = watched.node->watched_files();
-    for (const std::filesystem::path& file : watched.files) {
-      // A log that is made, or goes with what was committed.
-      const int directory = ::inotify_add_watch(events_, file.parent_path().c_str(),
-                                                IN_CREATE | IN_MOVED_TO | IN_DELETE);
-      if (directory >= 0) files_[{directory, file.filename().string()}].insert(index);
-    }
-    if (!watched.files.empty()) watched.identity = identity_of(watched.files.front());
+  bool is_over_hanging() {
+    const std::lock_guard guard(mutex_);
+    return std::exchange(hangs_, false);
+  }
+
+  void became_well() {
+    const bool hung = is_over_hanging();
+    if (!hung && !tries_.any()) return;
+    tries_.reset();
+    tell_(NodeFailed{.node = name_, .error = std::nullopt});
+  }
+
+  void open() {
+    node_ = open_configured(config_, config_.node(name_),
+                            {.lock_timeout = milliseconds(0), .read_only = true}, true);
+    told_ = -1;
+    files_ = node_->watched_files();
+    hears_directory_ = false;
+    step_ = kLooksAfterEvent.size();
+    if (files_.empty()) return;
+    identity_ = identity_of(files_.front());
+    const std::lock_guard guard(mutex_);
+    path_ = files_.front().string();
   }
 
   const Config& config_;
+  const std::string name_;
+  const std::size_t number_;  // among the watcher's files
+  FileEvents& events_;
+  const std::chrono::seconds patience_;
   const Tell tell_;
-  const int events_;
-  const int stop_;
-  std::vector<Watched> nodes_;
-  std::map<std::pair<int, std::string>, std::set<std::size_t>> files_;  // (directory, name)
-  std::map<int, std::set<std::size_t>> listened_;                       // one event to come
+
+  // Of the thread alone.
+  std::unique_ptr<Node> node_;
+  std::pair<dev_t, ino_t> identity_;
+  std::vector<std::filesystem::path> files_;  // the database first
+  std::int64_t told_ = -1;                    // generation
+  Clock::time_point next_look_{};
+  Clock::time_point quiet_until_{};
+  microseconds quiet_ = kShortestQuiet;
+  milliseconds safety_look_ = kSafetyLook;
+  bool hears_directory_ = false;
+  std::size_t step_ = kLooksAfterEvent.size();  // in kLooksAfterEvent
+  Tries tries_{kLongestFileReopen};
+
+  std::mutex mutex_;
+  std::condition_variable wakes_;
+  bool stops_ = false;
+  bool stirred_ = false;
+  bool ended_ = false;
+  bool hangs_ = false;               // and that was told
+  Clock::time_point asked_since_{};  // the beginning of a look; none: nobody waits for the file
+  std::string path_ = config_.node(name_).url;
   std::thread thread_;
 };
 
@@ -275,7 +479,7 @@ class Watcher::Server {
       } catch (const Error& error) {
         lose(error);
       }
-      rest(kReopen);
+      rest(tries_.pause());
     }
     const std::lock_guard guard(mutex_);
     node_.reset();
@@ -318,9 +522,8 @@ class Watcher::Server {
       held_.clear();
       tell_(LeasesHeld{.node = name_, .jobs = {}});
     }
-    if (stopped() || failure_ == error.what()) return;
-    failure_ = error.what();
-    tell_(NodeFailed{.node = name_, .error = error});
+    const auto failed = tries_.failed(name_, error);
+    if (failed && !stopped()) tell_(*failed);
   }
 
   /// Marks the time while the server is being asked.
@@ -359,8 +562,8 @@ class Watcher::Server {
         take_leases();
         next_round = Clock::now() + kLeaseRound;
       }
-      if (!failure_.empty()) {
-        failure_.clear();
+      if (tries_.any()) {
+        tries_.reset();
         tell_(NodeFailed{.node = name_, .error = std::nullopt});
       }
       rest(looks_ ? pause : microseconds(kLeaseRound));
@@ -411,7 +614,7 @@ class Watcher::Server {
   const std::chrono::seconds connect_timeout_;
   const Tell tell_;
   std::string group_;
-  std::string failure_;
+  Tries tries_{kLongestServerReopen};
   std::set<std::string> held_;
 
   std::mutex mutex_;
@@ -431,7 +634,11 @@ Watcher::Watcher(const Config& config, Plan plan, const Tell& tell) {
     (is_shared(config.node(node).url) ? servers : files).insert(node);
   }
   for (const auto& [node, jobs] : plan.leases) servers.insert(node);
-  if (!files.empty()) files_ = std::make_unique<Files>(config, files, tell);
+  if (!files.empty()) events_ = std::make_unique<FileEvents>(tell);
+  for (const std::string& node : files) {
+    files_.push_back(
+        std::make_unique<File>(config, node, files_.size(), *events_, plan.connect_timeout, tell));
+  }
   for (const std::string& node : servers) {
     servers_[node] = std::make_unique<Server>(config, node, plan.nodes.contains(node),
                                               plan.leases[node], plan.connect_timeout, tell);
@@ -439,7 +646,10 @@ Watcher::Watcher(const Config& config, Plan plan, const Tell& tell) {
 }
 
 // All are told to end before one is waited for.
-Watcher::~Watcher() { stop(); }
+Watcher::~Watcher() {
+  stop();
+  if (events_ != nullptr) events_->stop();
+}
 
 void Watcher::give_back(const std::string& node, const std::string& job) {
   const auto found = servers_.find(node);
@@ -447,13 +657,18 @@ void Watcher::give_back(const std::string& node, const std::string& job) {
 }
 
 void Watcher::supervise() {
+  for (const auto& file : files_) file->supervise();
   for (const auto& entry : servers_) entry.second->supervise();
 }
 
 bool Watcher::stop() {
-  bool connecting = false;
-  for (const auto& entry : servers_) connecting = entry.second->stop() || connecting;
-  return connecting;
+  for (const auto& file : files_) file->stop();
+  bool waits = false;
+  for (const auto& entry : servers_) waits = entry.second->stop() || waits;
+  // A look at a file that answers takes far less.
+  const Clock::time_point patience = Clock::now() + milliseconds(100);
+  for (const auto& file : files_) waits = !file->ends_by(patience) || waits;
+  return waits;
 }
 
 }  // namespace tidemark::scheduler

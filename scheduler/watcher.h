@@ -1,13 +1,16 @@
 // Watcher notices that somebody committed on a node, and keeps the leases of jobs whose first node
-// several daemons share. Files are watched by one thread, which the system wakes when they are
-// written; each server is asked by a thread of its own, so that one that hangs keeps nobody
-// waiting. What is noticed is told by a callback from those threads. The threads end with the
+// several daemons share. Each node is looked at by a thread of its own, so that a server or a file
+// system that hangs keeps nobody else waiting; one more thread hears from the system which files
+// are written. What is noticed is told by a callback from those threads. The threads end with the
 // object.
 #pragma once
 
+#include <chrono>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <variant>
@@ -28,6 +31,14 @@ struct NodeLooked {
 struct NodeFailed {
   std::string node;
   std::optional<Error> error;
+  bool is_new = true;  // it was watched before, or failed in another way
+  int tries = 1;       // in vain, since it was last watched
+  std::optional<std::chrono::microseconds> pause;  // until the next try; none: it still hangs
+  bool longest = false;                            // the pause does not grow any more
+};
+/// The system does not say when files are written, so they are looked at often. Told once.
+struct FilesUnheard {
+  Error error;
 };
 /// These jobs, of those whose leases are kept on the node, are this daemon's now.
 struct LeasesHeld {
@@ -39,7 +50,7 @@ struct LeasesHeld {
   std::size_t surplus = 0;  // so many more than its share; another daemon waits for them
   std::int64_t daemons = 1;
 };
-using WatchEvent = std::variant<NodeLooked, NodeFailed, LeasesHeld>;
+using WatchEvent = std::variant<NodeLooked, NodeFailed, FilesUnheard, LeasesHeld>;
 
 class Watcher {
  public:
@@ -58,17 +69,21 @@ class Watcher {
 
   /// Lets another daemon have the job.
   void give_back(const std::string& node, const std::string& job);
-  /// Tells the threads of servers to end. True when one is connecting, which nobody can cut short:
-  /// the destructor waits for it.
+  /// Tells all threads to end. True when one is connecting, or waits for a file system that hangs,
+  /// which nobody can cut short: the destructor waits for it.
   bool stop();
-  /// Cuts servers that have not answered for as long as connecting may take. Call it every second.
+  /// Cuts servers that have not answered for as long as connecting may take, and tells of files
+  /// that have not. Call it every second.
   void supervise();
 
  private:
-  class Files;
+  class FileEvents;
+  class File;
   class Server;
 
-  std::unique_ptr<Files> files_;
+  std::unique_ptr<FileEvents> events_;
+  // Servers end first: whatever keeps a file, their leases are free then.
+  std::vector<std::unique_ptr<File>> files_;
   std::map<std::string, std::unique_ptr<Server>> servers_;
 };
 

@@ -17,6 +17,26 @@ std::pair<std::int64_t, std::int64_t> PostgresqlNode::pending(const ActiveTable&
   return {rows.integer(0, 0), Stamp::time_us(rows.integer(0, 1))};
 }
 
+std::optional<std::int64_t> PostgresqlNode::oldest_unseen(const ActiveTable& table,
+                                                          const Knowledge& known) {
+  const std::shared_ptr<TableSql> sql = sql_of(table);
+  const std::string news = origins_.news(known, "v.");
+  // By the recent list each version is found by its key: see recent_rows().
+  const std::string versions =
+      recent_.is_complete_for(*sql, known)
+          ? recent_table(table.id) + " AS r CROSS JOIN LATERAL (SELECT * FROM " + sql->version() +
+                " AS v WHERE " + sql->control_is_control("v.", "r.") + " LIMIT 1) AS v WHERE " +
+                origins_.news(known, "r.") + " AND "
+          : sql->version() + " AS v WHERE ";
+  const Rows rows = connection_.query(
+      "SELECT least((SELECT min(v.changed_at_us) FROM " + versions + news +
+          " AND v.changed_at_us > $1), (SELECT min(stamp) >> 2 FROM " + log_table(table.id) +
+          " WHERE stamp > $2))",
+      {std::to_string(kTimelessUs), std::to_string(Stamp::latest_of(kTimelessUs))});
+  if (rows.is_null(0, 0)) return std::nullopt;
+  return rows.integer(0, 0);
+}
+
 // Takes what this transaction can see. What is not committed yet is not seen, stays in the log and
 // comes with a later harvest: nothing is ever skipped, and nobody waits for a transaction that
 // takes its time. Through a temporary table, because the server knows how large that is: of what a

@@ -79,6 +79,8 @@ class PostgresqlNode final : public Node {
 
   bool has_pending(const ActiveTable& table) override;
   std::pair<std::int64_t, std::int64_t> pending(const ActiveTable& table) override;
+  std::optional<std::int64_t> oldest_unseen(const ActiveTable& table,
+                                            const Knowledge& known) override;
   HarvestCounts harvest(const ActiveTable& table, TableState& state) override;
   void touch_all(const ActiveTable& table) override;
   std::int64_t purge(const ActiveTable& table, TableState& state, std::int64_t before_us,

@@ -22,6 +22,8 @@ std::string recent_table(std::int64_t id);
 struct Stamp {
   enum Operation : std::int64_t { kUpdate = 0, kInsert = 1, kDelete = 2 };
   static std::int64_t time_us(std::int64_t stamp) { return stamp >> 2; }
+  /// The greatest stamp of that time.
+  static std::int64_t latest_of(std::int64_t us) { return us << 2 | 3; }
 };
 
 /// A value on its way to the server, or why the column cannot hold it.

@@ -32,6 +32,26 @@ std::pair<std::int64_t, std::int64_t> SqliteNode::pending(const ActiveTable& tab
   return {statement.integer(0), Stamp::time_us(statement.integer(1))};
 }
 
+std::optional<std::int64_t> SqliteNode::oldest_unseen(const ActiveTable& table,
+                                                      const Knowledge& known) {
+  std::optional<std::int64_t> oldest_us;
+  const auto found = [&oldest_us](std::int64_t changed_at_us) {
+    oldest_us = std::min(oldest_us.value_or(changed_at_us), changed_at_us);
+  };
+  TableStatements& kept = statements(table);
+  kept.recent.flush();
+  KnownSequences numbered = origins_.numbered(known);
+  Statement version(connection_, kept.recent.is_complete_for(numbered)
+                                     ? kept.sql.select_oldest_recent()
+                                     : kept.sql.select_oldest_version());
+  version.bind_pointer(1, &numbered, KnownSequences::kType).bind(2, kTimelessUs).step();
+  if (!version.is_null(0)) found(version.integer(0));
+  Statement entry(connection_, kept.sql.select_oldest_stamp());
+  entry.bind(1, Stamp::latest_of(kTimelessUs)).step();
+  if (!entry.is_null(0)) found(Stamp::time_us(entry.integer(0)));
+  return oldest_us;
+}
+
 bool SqliteNode::is_busy_log(const ActiveTable& table) {
   TableStatements& kept = statements(table);
   const auto [oldest, newest] = log_range(kept);

@@ -78,6 +78,8 @@ class SqliteNode final : public Node {
 
   bool has_pending(const ActiveTable& table) override;
   std::pair<std::int64_t, std::int64_t> pending(const ActiveTable& table) override;
+  std::optional<std::int64_t> oldest_unseen(const ActiveTable& table,
+                                            const Knowledge& known) override;
   HarvestCounts harvest(const ActiveTable& table, TableState& state) override;
   bool is_busy_log(const ActiveTable& table) override;
   HarvestCounts harvest_slice(const ActiveTable& table, TableState& state) override;

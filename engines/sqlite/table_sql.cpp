@@ -276,13 +276,31 @@ std::string TableSql::select_change() const {
          " AS t ON " + key_is_control("t.", "v.") + " WHERE " + where;
 }
 
-std::string TableSql::select_recent_keys() const {
+std::string TableSql::from_recent_versions() const {
   const std::string match = joined(spec_.key.size(), " AND ", [](std::size_t i) {
     return "v." + control_column(i) + " = r." + control_column(i);
   });
-  return "SELECT DISTINCT " + control_key("v.") + " FROM " + recent_table(id_) +
-         " AS r CROSS JOIN " + version_table(id_) + " AS v ON " + match +
+  return " FROM " + recent_table(id_) + " AS r CROSS JOIN " + version_table(id_) + " AS v ON " +
+         match;
+}
+
+std::string TableSql::select_recent_keys() const {
+  return "SELECT DISTINCT " + control_key("v.") + from_recent_versions() +
          " WHERE tidemark_is_news(?1, v.origin, v.sequence) ORDER BY " + control_key("v.");
+}
+
+std::string TableSql::select_oldest_recent() const {
+  return "SELECT min(v.changed_at_us)" + from_recent_versions() +
+         " WHERE v.changed_at_us > ?2 AND tidemark_is_news(?1, v.origin, v.sequence)";
+}
+
+std::string TableSql::select_oldest_version() const {
+  return "SELECT min(v.changed_at_us) FROM " + version_table(id_) +
+         " AS v WHERE v.changed_at_us > ?2 AND tidemark_is_news(?1, v.origin, v.sequence)";
+}
+
+std::string TableSql::select_oldest_stamp() const {
+  return "SELECT min(stamp) FROM " + log_table(id_) + " WHERE stamp > ?1";
 }
 
 std::string TableSql::select_log() const {

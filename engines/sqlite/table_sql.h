@@ -74,6 +74,10 @@ class TableSql {
   std::string select_change() const;
   /// ?1 KnownSequences; keys of the recent list that are news, in key order.
   std::string select_recent_keys() const;
+  /// ?1 KnownSequences, ?2 a time; the earliest time after that of versions that are news: by the
+  /// recent list, or by all versions.
+  std::string select_oldest_recent() const;
+  std::string select_oldest_version() const;
 
   // The change log.
   /// ?1 the rowid before which they stand. Entries: key, stamp.
@@ -86,6 +90,8 @@ class TableSql {
   std::string delete_log() const;
   /// Rowids of the oldest and the newest entry; NULL when the log is empty.
   std::string log_range() const;
+  /// ?1 a stamp; the least that is greater.
+  std::string select_oldest_stamp() const;
   /// ?1 the rowid; the stamp.
   std::string log_stamp() const;
   /// ?1.. the key; a row if there is one.
@@ -100,6 +106,7 @@ class TableSql {
   std::string unlog_one() const;
 
  private:
+  std::string from_recent_versions() const;
   std::string key_update() const;
   bool key_can_be_null(std::size_t column) const;
 
@@ -112,6 +119,8 @@ class TableSql {
 struct Stamp {
   enum Operation : std::int64_t { kUpdate = 0, kInsert = 1, kDelete = 2, kCandidate = 3 };
   static std::int64_t time_us(std::int64_t stamp) { return (stamp >> 2) * 1000; }
+  /// The greatest stamp of that time.
+  static std::int64_t latest_of(std::int64_t us) { return (us / 1000) << 2 | kCandidate; }
   /// The SQL expression that makes a stamp of the current time.
   static std::string expression(Operation operation);
 };

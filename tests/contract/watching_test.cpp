@@ -39,6 +39,93 @@ TEST_CASE_TEMPLATE("a look tells what waits in a log and what a node has seen", 
   CHECK(watching->look().generation == harvested.generation);
 }
 
+TEST_CASE_TEMPLATE("the oldest change that a peer has not seen is found in log and versions",
+                   Engine, TIDEMARK_ENGINES) {
+  Contract contract(Engine::make());
+  contract.database->create_table(item_table());
+  const ActiveTable table = contract.activate(item_table());
+  constexpr std::int64_t kHourUs = 3'600'000'000;
+  const std::int64_t now_us = contract.node->clock_us();
+  const auto oldest = [&](const Knowledge& known) {
+    return contract.read([&] { return contract.node->oldest_unseen(table, known); });
+  };
+  const auto put = [&](std::int64_t id, std::int64_t changed_at_us, std::int64_t sequence) {
+    contract.put(table, item(id, "x"), foreign(changed_at_us, sequence));
+  };
+  CHECK_FALSE(oldest({}));
+  // Versions without the time of a change.
+  put(1, 0, 1);
+  put(2, 1, 2);
+  CHECK_FALSE(oldest({}));
+  put(3, now_us - 2 * kHourUs, 3);
+  put(4, now_us - 3 * kHourUs, 4);
+  put(5, now_us - kHourUs, 5);
+  CHECK(oldest({}) == now_us - 3 * kHourUs);
+  CHECK(oldest(knowledge(kOtherOrigin, 4)) == now_us - kHourUs);
+  CHECK_FALSE(oldest(knowledge(kOtherOrigin, 5)));
+  CHECK(oldest(knowledge(kOwnOrigin, 5)) == now_us - 3 * kHourUs);
+  // A newer version takes the place of the older one.
+  put(4, now_us, 6);
+  CHECK(oldest({}) == now_us - 2 * kHourUs);
+
+  contract.database->insert(item_table(), item(9, "nine"));
+  const std::int64_t after_us = contract.node->clock_us();
+  constexpr std::int64_t kGrainUs = 1'000;
+  const auto logged = oldest(knowledge(kOtherOrigin, 6));
+  REQUIRE(logged);
+  CHECK(*logged >= now_us - kGrainUs);
+  CHECK(*logged <= after_us + kGrainUs);
+  CHECK(oldest(knowledge(kOtherOrigin, 2)) == now_us - 2 * kHourUs);
+  contract.harvest(table);
+  const auto harvested = oldest(knowledge(kOtherOrigin, 6));
+  REQUIRE(harvested);
+  CHECK(*harvested >= *logged);
+  CHECK(*harvested <= after_us + kGrainUs);
+  Knowledge all = contract.state(table).knowledge;
+  all.raise(uuid(kOtherOrigin), 6);
+  CHECK_FALSE(oldest(all));
+}
+
+TEST_CASE_TEMPLATE("the oldest change is found where the list of recent ones does not reach",
+                   Engine, TIDEMARK_ENGINES) {
+  Contract contract(Engine::make());
+  contract.database->create_table(item_table());
+  const ActiveTable table = contract.activate(item_table());
+  constexpr std::int64_t kMany = 20'000;  // more than the lists hold
+  const std::int64_t before_us = contract.node->clock_us();
+  contract.database->insert(item_table(), item(0, "first"));
+  contract.harvest(table);
+  const Knowledge first = contract.state(table).knowledge;
+  const auto oldest = [&](const Knowledge& known) {
+    return contract.read([&] { return contract.node->oldest_unseen(table, known); });
+  };
+  const auto alone = oldest({});
+  REQUIRE(alone);
+  CHECK(*alone >= before_us - 1'000);
+  contract.write([&] {
+    const std::unique_ptr<Stage> stage = contract.node->make_stage(table, {});
+    for (std::int64_t id = 1; id <= kMany; ++id) {
+      Incoming(item_table(), item(id, "x"), foreign(kFarFutureUs + id, id)).add_to(*stage);
+    }
+    stage->finish();
+    struct : ApplySink {
+      void compare(const ChangedRow&, const LocalRow&) override { FAIL("compared"); }
+      void refused(const ChangedRow&, const Refusal&) override { FAIL("refused"); }
+    } sink;
+    contract.node->apply_known(table, *stage, first, sink);
+    TableState state = contract.node->load_state(table);
+    state.knowledge.raise(uuid(kOtherOrigin), kMany);
+    contract.node->save_state(table, state);
+  });
+  CHECK(oldest({}) == *alone);
+  Knowledge some = first;
+  CHECK(oldest(some) == kFarFutureUs + 1);
+  some.raise(uuid(kOtherOrigin), kMany - 10);
+  CHECK(oldest(some) == kFarFutureUs + kMany - 9);
+  some.raise(uuid(kOtherOrigin), kMany);
+  CHECK_FALSE(oldest(some));
+}
+
 TEST_CASE_TEMPLATE("a heartbeat is one row for a job and peer, and a look tells the latest", Engine,
                    TIDEMARK_ENGINES) {
   Contract contract(Engine::make());

@@ -2,6 +2,7 @@
 """The daemon on PostgreSQL: continuous jobs of both products, servers that restart and that hang, and daemons that share
 the jobs of one hub."""
 import contextlib
+import datetime
 import json
 import os
 import signal
@@ -86,6 +87,72 @@ def test_a_server_that_restarts_is_met_again(lab):
             server.start()
             arrives(a, 2, 40)
             wait_for(lambda: daemon.job("ab")["state"] == "waiting", daemon.log)
+
+
+@test
+def test_the_tries_of_a_hub_that_is_down_are_told_and_come_less_often(lab):
+    """For its watcher and the leases that it keeps, and for the sessions."""
+    with PrivateServer() as server:
+        hub, branch = PgNode(lab, "hub", T, server=server), lab.node("branch", T, wal=True)
+        other = PgNode(lab, "other", T)
+        lab.job("cron", [hub, branch], schedule="every 1s")
+        lab.job("spoke", [other, hub], schedule="continuous")
+        lab.activate()
+        with Daemon(lab) as daemon:
+            branch.sql("INSERT INTO t VALUES (1, 'x')")
+            arrives(other, 1)
+            server.stop()
+            other.sql("INSERT INTO t VALUES (2, 'y')")
+
+            def pauses(*beginnings):
+                return [float(line.split("next try in ")[1].split(" s")[0]) for line in daemon.log().splitlines()
+                        if line.split(" ", 2)[2].startswith(beginnings) and "next try in " in line]
+
+            def watching():
+                return pauses("changes on node hub", "node hub was tried")
+
+            wait_for(lambda: len(watching()) >= 4 and len(pauses("job spoke")) >= 4, daemon.log, 60)
+            for each in (watching(), pauses("job spoke")):
+                for pause, longest in zip(each, (1, 2, 4, 8, 16)):
+                    require(longest / 2 - 0.01 <= pause <= longest + 0.01, str(each) + daemon.log())
+            server.start()
+            arrives(hub, 2, 20)
+
+
+@test
+def test_since_when_a_hub_that_is_down_is_behind_is_known(lab):
+    with PrivateServer() as server:
+        hub, branch = PgNode(lab, "hub", T, server=server), lab.node("branch", T, wal=True)
+        other = PgNode(lab, "other", T)
+        lab.job("branch", [hub, branch], schedule="continuous")
+        lab.job("other", [other, branch], schedule="continuous")
+        lab.activate()
+
+        def behind(daemon, job, way):
+            lag = daemon.job(job)["pairs"][0][way]
+            return lag and lag["behind_since"]
+
+        with Daemon(lab) as daemon:
+            branch.sql("INSERT INTO t VALUES (1, 'x')")
+            arrives(hub, 1)
+            arrives(other, 1)
+            server.stop()
+            wait_for(lambda: daemon.job("branch")["state"] == "failing", daemon.log)
+            before = time.time()
+            branch.sql("INSERT INTO t VALUES (2, 'y')")
+            since = wait_for(lambda: behind(daemon, "branch", "lag_to_first"), daemon.log)
+            found = datetime.datetime.fromisoformat(since.replace("Z", "+00:00")).timestamp()
+            require(before - 0.01 <= found <= before + 1, since)
+            arrives(other, 2)
+            daemon.restart_after_kill()
+            # The other job has taken it out of the log.
+            require_equal(wait_for(lambda: behind(daemon, "branch", "lag_to_first"), daemon.log), since,
+                          "since when the hub is behind, for another daemon")
+            require_equal(behind(daemon, "branch", "lag_to_second"), None, "what nobody knows")
+            require_equal(behind(daemon, "other", "lag_to_first"), None, "since when a node is behind that is not")
+            server.start()
+            arrives(hub, 2, 60)
+            wait_for(lambda: behind(daemon, "branch", "lag_to_first") is None, lambda: str(daemon.job("branch")))
 
 
 @contextlib.contextmanager

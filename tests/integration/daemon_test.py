@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The daemon on SQLite files: continuous jobs, kills, nodes that go and come back, commands through its socket, alerts,
 metrics, new configurations, bad ones, and what it takes while nothing happens."""
+import datetime
 import http.client
 import json
 import os
@@ -127,6 +128,115 @@ def test_a_node_that_goes_away_and_comes_back_needs_no_help(lab):
         wait_for(lambda: len(rows(b)) == 2, "the row that came meanwhile", 60)
         wait_for(lambda: daemon.job("ab")["state"] == "waiting", "the job is well")
         require("succeed again" in daemon.log(), daemon.log())
+
+
+def hanging_files(lab, **environment):
+    """The environment of a daemon for which files can hang."""
+    library = pathlib.Path(lab.binary).parent / "tests" / "libtidemark_hanging_files.so"
+    require(library.exists(), "%s is missing: build the target tidemark_hanging_files" % library)
+    return {"LD_PRELOAD": str(library), **environment}
+
+
+def lag_ms(lab, source, target, number):
+    began = time.monotonic()
+    source.sql("INSERT INTO t VALUES (%d, 'x')" % number)
+    wait_for(lambda: target.value("SELECT count(*) FROM t WHERE id = %d" % number) == 1, "row %d" % number)
+    return (time.monotonic() - began) * 1000
+
+
+@test
+def test_a_file_that_hangs_touches_no_other_node(lab):
+    lab.settings["daemon"] = {"connect_timeout": "2s", "silence_timeout": "60s"}
+    a, b = pair(lab)
+    c, d, e = (lab.node(name, T, wal=True) for name in "cde")
+    lab.job("cd", [c, d], schedule="continuous")
+    lab.job("ae", [a, e], schedule="continuous")
+    lab.activate()
+    lab.sync()
+    switch = lab.directory / "hang"
+    with Daemon(lab, environment=hanging_files(lab, TIDEMARK_HANG_PATH=str(b.path), TIDEMARK_HANG_SWITCH=str(switch))) as daemon:
+        if daemon.is_sanitized():
+            return lab.note("not with sanitizers, which want to be loaded first")
+        number = 0
+        usual = []
+        for number in range(20):
+            usual.append(lag_ms(lab, c, d, number))
+        switch.touch()
+        a.sql("INSERT INTO t VALUES (1000, 'hangs')")
+        began, hung = time.monotonic(), []
+        while time.monotonic() - began < 8:
+            number += 1
+            hung.append(lag_ms(lab, c, d, number))
+            time.sleep(0.05)
+        median = [sorted(lags)[len(lags) // 2] for lags in (usual, hung)]
+        lab.note("lag of another job, median and longest: %.0f and %.0f ms before, %.0f and %.0f ms while a file hung" % (
+            median[0], max(usual), median[1], max(hung)))
+        # One thread for all files stood still for all of the eight seconds.
+        require(max(hung) < 1500, "a change of another job took %.0f ms" % max(hung))
+        log = daemon.log()
+        require_equal(log.count("has not answered for 2 s: its file system hangs"), 1, "what is told of the file\n" + log)
+        require(str(b.path) in next(line for line in log.splitlines() if "has not answered" in line), log)
+        # The session with it does not keep the other file of its pair.
+        wait_for(lambda: rows(e) == [(1000, "hangs")], daemon.log, 15)
+        require_equal(daemon.log().count("no sign of life"), 1, "what is told of the session\n" + daemon.log())
+        # Neither the configuration nor the end waits for it.
+        lab.jobs["cd"][0]["heartbeat"] = "60s"
+        lab.write_config()
+        reloads(daemon)
+        require(lag_ms(lab, c, d, 5000) < 5000, "the lag under the new configuration")
+        daemon.end_within_a_second("while a file hung")
+        daemon.start()
+        require(lag_ms(lab, c, d, 5001) < 5000, "the lag of a daemon that begins while a file hangs")
+        wait_for(lambda: daemon.log().count("has not answered for 2 s") >= 2, daemon.log)
+        switch.unlink()
+        wait_equal(a, b, e)
+        wait_for(lambda: "changes on node b are noticed again" in daemon.log(), daemon.log)
+
+
+@test
+def test_files_are_looked_at_often_where_the_system_does_not_tell(lab):
+    pair(lab)
+    for what, setting in (("instances", "max_user_instances"), ("watches", "max_user_watches")):
+        with Daemon(lab, environment=hanging_files(lab, TIDEMARK_NO_INOTIFY=what)) as daemon:
+            if daemon.is_sanitized():
+                return lab.note("not with sanitizers, which want to be loaded first")
+            a, b = lab.nodes["a"], lab.nodes["b"]
+            wait_for(lambda: "sysctl fs.inotify.%s" % setting in daemon.log(), daemon.log)  # pylint: disable=cell-var-from-loop
+            first = 100 if what == "instances" else 200
+            lags = sorted(lag_ms(lab, a, b, first + i) for i in range(10))
+            lab.note("without inotify %s a change takes %.0f ms, at most %.0f" % (what, lags[5], lags[-1]))
+            # The look that is meant for changes that no event tells of comes once a second.
+            require(lags[5] < 600, str(lags))
+            time.sleep(1)
+            require_equal(daemon.log().count("no more inotify"), 1, "how often it is told")
+
+
+@test
+def test_the_tries_of_a_node_that_is_away_are_told_and_come_less_often(lab):
+    a, b = pair(lab)
+    away = lab.directory / "away.db"
+    with Daemon(lab) as daemon:
+        a.sql("INSERT INTO t VALUES (1, 'x')")
+        wait_for(lambda: len(rows(b)) == 1, "the row")
+        b.path.rename(away)
+        wait_for(lambda: "as often until it is back" in daemon.log(), daemon.log, 40)
+
+        def told():
+            """Of the watcher; a session may fail as well, and has pauses of its own."""
+            return [line for line in daemon.log().splitlines() if "next try in" in line and
+                    line.split(" ", 2)[2].startswith(("changes on node b", "node b was tried"))]
+
+        tries = told()
+        require("changes on node b are not noticed" in tries[0] and "hint:" in tries[0], tries)
+        pauses = [float(line.split("next try in ")[1].split(" s")[0]) for line in tries]
+        require_equal(len(pauses), 5, "lines")
+        for pause, longest in zip(pauses, (1, 2, 4, 8, 10)):
+            require(longest / 2 - 0.01 <= pause <= longest + 0.01, str(pauses))
+        time.sleep(11)  # once more, in silence
+        require_equal(len(told()), 5, "lines")
+        away.rename(b.path)
+        a.sql("INSERT INTO t VALUES (2, 'y')")
+        wait_equal(a, b)
 
 
 @test
@@ -774,6 +884,123 @@ def test_lags_outlive_the_daemon(lab):
         require_equal(daemon.job("ab")["pairs"][0]["lag_to_second"], None, "the lag of a damaged file")
         b.sql("INSERT INTO t VALUES (2, 'y')")
         wait_for(lambda: daemon.job("ab")["pairs"][0]["lag_to_first"], "a lag")
+
+
+def at(text):
+    """Seconds since 1970 of a time as JSON shows it."""
+    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+
+
+def metrics_of(port):
+    with urllib.request.urlopen("http://127.0.0.1:%d/metrics" % port, timeout=10) as answer:
+        text = answer.read().decode()
+    return {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1]) for line in text.splitlines()
+            if line and not line.startswith("#")}
+
+
+OLDEST = 'tidemark_oldest_pending_change_timestamp_seconds{job="%s",source="%s",target="%s"}'
+
+
+@test
+def test_since_when_a_lost_node_is_behind_is_known_and_kept(lab):
+    port = free_port()
+    lab.settings["daemon"] = {"metrics": "127.0.0.1:%d" % port}
+    a, b = pair(lab)
+    c = lab.node("c", T, wal=True)
+    lab.job("ac", [a, c], schedule="continuous")
+    lab.activate()
+
+    def shown(code=(0, 3, 5)):
+        return next(each for each in lab.run("status", code=code).last["pairs"] if each["job"] == "ab")
+
+    def behind(daemon):
+        lag = daemon.job("ab")["pairs"][0]["lag_to_second"]
+        return lag and lag["behind_since"]
+
+    with Daemon(lab) as daemon:
+        a.sql("INSERT INTO t VALUES (1, 'x')")
+        wait_equal(a, b, c)
+        away = lab.directory / "away.db"
+        b.path.rename(away)
+        wait_for(lambda: "changes on node b are not noticed" in daemon.log(), daemon.log)
+        require_equal(shown()["second_behind_since"], None, "since when b is behind while nothing waits")
+        before = time.time()
+        a.sql("INSERT INTO t VALUES (2, 'y')")
+        after = time.time()
+        since = wait_for(lambda: behind(daemon), daemon.log)
+        require(before - 0.01 <= at(since) <= after + 0.01, "since %s, written at %s" % (since, before))
+        require_equal(shown()["second_behind_since"], since, "what status shows")
+        require_equal(shown()["first_behind_since"], None, "what is not known of a node that is away")
+        require("b: " in lab.run("status", as_json=False, code=(0, 3, 5)).out.split("behind since")[1].split("daemon")[0],
+                "status in text")
+        require(abs(wait_for(lambda: metrics_of(port).get(OLDEST % ("ab", "a", "b")), "the metric") - at(since)) < 0.01,
+                "the metric")
+        # The versions that another job makes of the row tell its last change only.
+        time.sleep(1)
+        a.sql("UPDATE t SET v = 'z' WHERE id = 2")
+        wait_for(lambda: rows(c) == rows(a), "the update on c")
+        require_equal([name for name in metrics_of(port) if name.startswith(OLDEST.split("{", maxsplit=1)[0])],
+                      [OLDEST % ("ab", "a", "b")], "directions that are behind")
+        require_equal(behind(daemon), since, "since when b is behind, after another change")
+        daemon.terminate()
+        require_equal(shown()["second_behind_since"], since, "what status shows without a daemon")
+        daemon.start()
+        time.sleep(3)  # it has asked anew
+        require_equal(behind(daemon), since, "since when b is behind, for another daemon")
+        require(daemon.job("ab")["pairs"][0]["lag_to_second"]["hours"][-1]["behind_us"] > 3_000_000, "the history")
+        away.rename(b.path)
+        wait_equal(a, b)
+        wait_for(lambda: behind(daemon) is None and OLDEST % ("ab", "a", "b") not in metrics_of(port),
+                 lambda: str(daemon.job("ab")))
+        require_equal(shown(0)["second_behind_since"], None, "since when b is behind, when it is not")
+        require(daemon.job("ab")["pairs"][0]["lag_to_second"]["hours"][-1]["behind_us"] > 3_000_000, "the history")
+
+
+@test
+def test_a_daemon_that_was_killed_finds_anew_since_when_a_node_is_behind(lab):
+    a, b = pair(lab)
+    lab.sync()
+    away = lab.directory / "away.db"
+    b.path.rename(away)
+    before = time.time()
+    a.sql("INSERT INTO t VALUES (2, 'y')")
+    with Daemon(lab) as daemon:
+        def since():
+            lag = daemon.job("ab")["pairs"][0]["lag_to_second"]
+            return lag and lag["behind_since"]
+
+        found = wait_for(since, daemon.log)
+        require(before - 0.01 <= at(found) <= before + 1, found)
+        daemon.restart_after_kill()
+        require_equal(wait_for(since, daemon.log), found, "what is found after a kill")
+        away.rename(b.path)
+
+
+@test
+def test_what_a_paused_job_and_a_table_that_stays_out_are_behind_is_known(lab):
+    a, b = lab.pair(T + "CREATE TABLE u(id INTEGER PRIMARY KEY, v TEXT);", wal=True, schedule="continuous")
+    c = lab.node("c", T, wal=True)
+    lab.job("paused", [a, c], schedule="continuous")
+    lab.activate()
+    lab.sync()
+    lab.run("pause", "paused")
+    b.sql("ALTER TABLE u ADD w TEXT")
+    with Daemon(lab) as daemon:
+        def since(job):
+            lag = daemon.job(job)["pairs"][0]["lag_to_second"]
+            return lag and lag["behind_since"]
+
+        wait_for(lambda: "differs between nodes" in daemon.log(), daemon.log)
+        before = time.time()
+        a.sql("INSERT INTO t VALUES (1, 'x'); INSERT INTO u VALUES (1, 'x')")
+        wait_for(lambda: rows(b) == rows(a), "the row of the table that takes part")
+        for job in ("ab", "paused"):
+            found = wait_for(lambda: since(job), daemon.log, 90)  # pylint: disable=cell-var-from-loop
+            require(before - 0.01 <= at(found) <= before + 1, "%s: %s" % (job, found))
+        a.sql("ALTER TABLE u ADD w TEXT")
+        lab.run("resume", "paused")
+        for job in ("ab", "paused"):
+            wait_for(lambda: since(job) is None, lambda: str(daemon.job(job)))  # pylint: disable=cell-var-from-loop
 
 
 @test

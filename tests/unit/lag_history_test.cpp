@@ -6,6 +6,8 @@
 #include <fstream>
 #include <string>
 
+#include <nlohmann/json.hpp>
+
 using namespace tidemark::scheduler;
 
 namespace {
@@ -49,12 +51,40 @@ TEST_CASE("a history is bounded, whatever is measured and however clocks are set
   CHECK(lags.hours().size() <= LagHistory::kHours + 1);
 }
 
+TEST_CASE("hours in which nothing arrived tell how far behind the target was") {
+  LagHistory lags;
+  lags.measured(5, kStart);
+  for (int hour = 0; hour < 100; ++hour) lags.waits(kStart + 1, kStart + hour * kHour + kHour / 2);
+  const auto hours = lags.hours();
+  REQUIRE(hours.size() == LagHistory::kHours);
+  for (std::size_t i = 1; i < hours.size(); ++i) {
+    CHECK(hours[i].since_us == hours[i - 1].since_us + kHour);
+    CHECK(hours[i].behind_us == hours[i - 1].behind_us + kHour);
+    CHECK(hours[i].measured == 0);
+  }
+  CHECK(hours.back().behind_us == 99 * kHour + kHour / 2 - 1);
+  CHECK(lags.newest().measured == 1);
+  lags.measured(100 * kHour, kStart + 100 * kHour);
+  CHECK(lags.hours().back().most_us == 100 * kHour);
+  CHECK(lags.hours().back().behind_us == 0);
+}
+
+TEST_CASE("what waits and was never measured is told") {
+  const LagHistory none;
+  CHECK(lag_json(none, std::nullopt, {}).is_null());
+  const auto json = lag_json(none, std::nullopt, {.since_us = 7});
+  CHECK(json["behind_since_us"] == 7);
+  CHECK(json["p50_us"].is_null());
+}
+
 TEST_CASE("what was measured is read again as it was written") {
   const File file;
   std::map<LagKey, KeptLags> lags;
   KeptLags& kept = lags[{.job = "j\xff\"", .source = "a", .target = "b"}];
   for (int i = 0; i < 300; ++i) kept.lags.measured(i, kStart + i * kHour / 20);
+  kept.lags.waits(kStart, kStart + 20 * kHour);
   kept.heartbeat_us = 7;
+  kept.behind = {.since_us = 8, .met_at_us = 9};
   REQUIRE(save_lags(file.path, lags));
   const auto again = load_lags(file.path);
   REQUIRE(again.size() == 1);
@@ -64,8 +94,8 @@ TEST_CASE("what was measured is read again as it was written") {
 TEST_CASE("a file that is missing or damaged is an empty history") {
   const File file;
   CHECK(load_lags(file.path).empty());
-  for (const char* text : {"", "{", "[]", "{\"format\":1}", "{\"format\":1,\"lags\":[{}]}",
-                           "{\"format\":2,\"lags\":[]}", "{\"format\":\"x\",\"lags\":3}"}) {
+  for (const char* text : {"", "{", "[]", "{\"format\":2}", "{\"format\":2,\"lags\":[{}]}",
+                           "{\"format\":1,\"lags\":[]}", "{\"format\":\"x\",\"lags\":3}"}) {
     std::ofstream(file.path) << text;
     CHECK(load_lags(file.path).empty());
   }

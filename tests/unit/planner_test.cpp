@@ -243,6 +243,26 @@ TEST_CASE("a file takes part in one session at a time, a server in many") {
   }
 }
 
+TEST_CASE("a file is not kept by a session that hangs on another and was cut off") {
+  World world;
+  world.exclusive = {"a", "b", "c"};
+  world.continuous("hangs", {"a", "b"});
+  world.continuous("works", {"a", "c"});
+  CHECK(world.begun() == Pairs{0});
+  world.pass(100 * world.limits.stalled_us);
+  CHECK(world.begun() == Pairs{});
+  world.planner().abandon(0);
+  CHECK(world.begun() == Pairs{1});
+  world.done(1);
+  // It is over: the file is in use again as always.
+  world.planner().gave_up(0, world.now);
+  world.pass(world.limits.max_rest_us);
+  CHECK(world.begun() == Pairs{0});
+  world.look("c", true, 1);
+  world.pass(world.limits.max_rest_us);
+  CHECK(world.begun() == Pairs{});
+}
+
 TEST_CASE("retries come later and later, not all at once, and one success ends them") {
   World world;
   world.continuous("ab", {"a", "b"});
