@@ -30,7 +30,9 @@ Json waiting_json(const BookedRow& booked) {
           {"node", booked.node},
           {"table", spec.name},
           {"key", key_json(column_names(spec), spec.key, booked.row.key)},
-          {"row", row_to_json(column_names(spec), booked.row.row)},
+          {"deleted", !booked.row.present()},
+          {"row",
+           booked.row.present() ? row_to_json(column_names(spec), booked.row.row) : Json(nullptr)},
           {"changed_at", time_json(booked.row.version ? booked.row.version->changed_at_us : 0)},
           {"source", booked.row.source},
           {"reason", booked.row.reason},
@@ -115,8 +117,9 @@ int run_quarantine_show(Context& context) {
   text += "since      " + short_time(booked.row.since_us) + " (" +
           relative_time(booked.row.since_us, now_us()) + ")\n\n";
   TextTable table({{"column"}, {"waits"}, {"node has"}});
-  for (std::size_t i = 0; i < std::min(spec.columns.size(), booked.row.row.size()); ++i) {
-    table.add({spec.columns[i].name, value_text(booked.row.row[i].view()),
+  for (std::size_t i = 0; i < spec.columns.size(); ++i) {
+    const bool waits = i < booked.row.row.size();
+    table.add({spec.columns[i].name, waits ? value_text(booked.row.row[i].view()) : "(deleted)",
                booked.held.present ? value_text(booked.held.row[i].view()) : "(no row)"});
   }
   context.output().text(text + table.render());

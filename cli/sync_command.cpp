@@ -202,8 +202,8 @@ class Sync {
       context_.output().note(counted(sum_.conflicts, "conflict") +
                              " logged with the losing rows: run 'tidemark conflicts list'\n");
     }
-    if (sum_.quarantined > 0) {
-      context_.warn(counted(sum_.quarantined, "row") +
+    if (sum_.quarantined > sum_.locked) {
+      context_.warn(counted(sum_.quarantined - sum_.locked, "row") +
                     " cannot be held by their target and wait; every session tries again");
     }
     if (locked_) {

@@ -233,7 +233,9 @@ SessionReport SessionWorkers::meet(Task& task, bool fresh, std::int64_t& waiting
                                  .log = log_};
     report =
         run_session(*task.job, *first.node, *second.node, config_.tombstone_retention, options);
-    waiting = first.node->count_quarantined() + second.node->count_quarantined();
+    // Those that only wait for a transaction to end come in by themselves: no incident.
+    waiting = first.node->count_quarantined() + second.node->count_quarantined() -
+              report.to_first.total().locked - report.to_second.total().locked;
   }
   pool_.give_back(task.first, std::move(first));
   pool_.give_back(task.second, std::move(second));

@@ -61,6 +61,10 @@ def test_a_locked_row_holds_up_no_other(lab):
             require_equal(b.rows("SELECT id, v FROM item WHERE v <> 'new' ORDER BY id"), [("7", "old"), ("8", "old"), ("9", "old")],
                           what + "rows that are not there yet")
             require_equal(b.value("SELECT count(*) FROM item"), "100", what + "rows")
+            waiting = lab.run("quarantine", code=(0, 3)).last["rows"]
+            require_equal(sorted((row["key"]["id"]["value"], row["deleted"]) for row in waiting),
+                          [("7", False), ("8", True), ("9", False)], what + "what waits")
+            lab.run("quarantine", "show", next(row["id"] for row in waiting if row["deleted"]), as_json=False).require_told("(deleted)", "lock")
             # Other changes keep coming, to rows that came before, too.
             a.sql("UPDATE item SET v = 'newer' WHERE id IN (20, 101); INSERT INTO item VALUES (102, 'c102', 'new')")
             b.sql("UPDATE item SET v = 'back' WHERE id = 30")
