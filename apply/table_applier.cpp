@@ -74,7 +74,30 @@ void TableApplier::withdraw(Withdrawal withdrawal) {
   withdrawal.local = target_.find(table_, key);
   const bool referred = withdrawal.local.present &&
                         !target_.referrers(table_, to_views(withdrawal.local.row), row).empty();
-  if (referred || carry_out(withdrawal)) held_.push_back(std::move(withdrawal));
+  if (!referred) {
+    const std::optional<Refusal> refusal = carry_out(withdrawal);
+    if (!refusal) return;
+    // Nothing else is in its way: a trigger of the application does not let it go.
+    if (row.empty() && withdrawal.version && refusal->kind != Refusal::Kind::foreign_key) {
+      set_delete_aside(withdrawal, *refusal);
+      return;
+    }
+  }
+  held_.push_back(std::move(withdrawal));
+}
+
+void TableApplier::set_delete_aside(const Withdrawal& withdrawal, const Refusal& refusal) {
+  const QuarantinedRow waiting{.key = withdrawal.key,
+                               .row = {},
+                               .version = withdrawal.version,
+                               .reason = refusal.reason,
+                               .source = context_.source.name(),
+                               .session_id = context_.session_id,
+                               .since_us = target_.clock_us()};
+  target_.quarantine(table_, waiting);
+  refused_now_.insert(encoded(to_views(withdrawal.key)));
+  ++counts_.quarantined;
+  context_.conflicts.tell_waiting(table_.spec.name, waiting);
 }
 
 void TableApplier::learn() {
@@ -490,9 +513,10 @@ bool TableApplier::drop_overtaken(const QuarantinedRow& waiting, const LocalRow&
                        .version = waiting.version,
                        .present = waiting.present(),
                        .row = waiting.row};
-    log(!waiting.version ? ConflictType::baseline_differs
-        : local.present  ? ConflictType::update_differs
-                         : ConflictType::delete_updated,
+    log(!waiting.version    ? ConflictType::baseline_differs
+        : !local.present    ? ConflictType::delete_updated
+        : waiting.present() ? ConflictType::update_differs
+                            : ConflictType::update_deleted,
         ConflictStatus::resolved, key, target_side(local), std::move(loser));
   }
   target_.release_quarantined(table_, key);
@@ -508,11 +532,7 @@ void TableApplier::retry_quarantined() {
     if (drop_overtaken(waiting, local) || stays_locked(waiting)) continue;
     note_unseen(waiting, local);
     if (!waiting.present()) {
-      target_.release_quarantined(table_, key);
-      withdraw({.key = waiting.key,
-                .row = {},
-                .version = later_version(waiting.version->changed_at_us),
-                .local = std::move(local)});
+      retry_delete(waiting, std::move(local));
       continue;
     }
     const Arrival arrival{.key = waiting.key,
@@ -527,6 +547,25 @@ void TableApplier::retry_quarantined() {
       context_.conflicts.tell_waiting(table_.spec.name, waiting);
     }
   }
+}
+
+void TableApplier::retry_delete(const QuarantinedRow& waiting, LocalRow local) {
+  const auto key = to_views(waiting.key);
+  const auto version = [&] { return later_version(waiting.version->changed_at_us); };
+  if (local.present && !target_.referrers(table_, to_views(local.row), {}).empty()) {
+    target_.release_quarantined(table_, key);
+    withdraw({.key = waiting.key, .row = {}, .version = version(), .local = std::move(local)});
+    return;
+  }
+  if (refused_now_.contains(encoded(key))) return;
+  if (target_.put_row(table_, key, {})) {
+    ++counts_.quarantined;
+    context_.conflicts.tell_waiting(table_.spec.name, waiting);
+    return;
+  }
+  target_.put_version(table_, key, false, version());
+  target_.release_quarantined(table_, key);
+  count_write(local.present, false);
 }
 
 bool TableApplier::try_to_take_in(const Arrival& arrival) {

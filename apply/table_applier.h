@@ -184,6 +184,8 @@ class TableApplier final : private ApplySink, private PairSink {
   void require_settled(RowView key);
   RowLocked needs_locked_row() const;
   bool try_to_take_in(const Arrival& arrival);
+  void retry_delete(const QuarantinedRow& waiting, LocalRow local);
+  void set_delete_aside(const Withdrawal& withdrawal, const Refusal& refusal);
   void apply_verdicts();
   void settle_with_waiting(const ChangedRow& incoming);
   void act_on_waiting(const Verdict& verdict, const ChangedRow& incoming, QuarantinedRow waiting);
@@ -246,7 +248,8 @@ class TableApplier final : private ApplySink, private PairSink {
   bool filled_ = false;                     // an empty table
   std::int64_t refused_ = 0;                // rows that went to quarantine
   std::unordered_set<std::string> locked_;  // encoded keys of rows that other transactions lock
-  int run_into_ = 0;                        // how many of them were found by waiting for them
+  std::unordered_set<std::string> refused_now_;  // deletes that were refused a moment ago
+  int run_into_ = 0;                             // how many of them were found by waiting for them
   /// Encoded keys of the target's rows from before activation that got their first version here:
   /// where a unique value is disputed they still count as rows without one.
   std::unordered_set<std::string> joined_keys_;

@@ -100,11 +100,11 @@ std::string hash_id(std::string_view text);
 /// and whoever is called winner.
 std::string conflict_id(const Conflict& conflict);
 
-/// A row that its target could not hold, or a change whose row another transaction of the target
-/// locked, kept there until it can be written.
+/// A row that its target could not hold or, as an empty one, not let go, or a change whose row
+/// another transaction of the target locked: kept there until it can be written.
 struct QuarantinedRow {
   Row key;
-  Row row;                         // empty: a delete, of a row that is locked
+  Row row;  // empty: a delete
   std::optional<Version> version;  // none: a row from before activation
   std::string reason;              // the engine's words
   std::string source;              // configured name of the node that sent it

@@ -1,7 +1,7 @@
 -- Rows that this database could not hold, with the reason: tried again in every session. `key` and `row` are
 -- JSON with the type of every value; the version is NULL where the row is from before activation. Where the
--- types take the row and something else does not, the row is passed on to other nodes. Where it only was locked
--- the row in the table had the version that is named; `row` is empty then for a delete.
+-- types take the row and something else does not, the row is passed on to other nodes; `row` is empty for a delete
+-- that waits. Where the row in the table only was locked, it had the version that is named.
 CREATE TABLE tidemark.quarantine (
   table_id bigint NOT NULL,
   key text NOT NULL,

@@ -182,6 +182,38 @@ def test_p4_triggers_that_refuse_alter_or_skip_rows_stop_no_session(lab):
 
 
 @test
+def test_p4_a_delete_that_a_trigger_refuses_waits_and_stops_nobody(lab):
+    """Alone and among many; until the trigger lets the row go, or somebody writes it."""
+    rules = """CREATE FUNCTION rules() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        IF OLD.name = 'never' THEN RAISE EXCEPTION 'row % never goes', OLD.id; END IF; RETURN OLD; END $$;
+      CREATE TRIGGER rules BEFORE DELETE ON item FOR EACH ROW EXECUTE FUNCTION rules();"""
+    for many in (0, 1000):
+        lab.reset()
+        a, b, c = PgNode(lab, "a", ITEM), PgNode(lab, "b", ITEM + rules), lab.node("c", ITEM)
+        lab.job("ab", [a, b], max_deletes="100%")
+        lab.job("bc", [b, c], max_deletes="100%")
+        lab.activate()
+        a.sql("INSERT INTO item SELECT i, 'plain', i FROM generate_series(10, %d) i; INSERT INTO item VALUES (1, 'never', 1), (2, 'never', 2)"
+              % (9 + many))
+        lab.sync()
+        a.sql("DELETE FROM item; INSERT INTO item VALUES (5, 'flows', 5)")
+        for _ in range(3):
+            lab.sync(code=3)
+        require_equal(b.dump("item"), [("1", "never", "1"), ("2", "never", "2"), ("5", "flows", "5")], "rows of b, %d" % many)
+        require_equal(c.rows("SELECT * FROM item"), [(5, "flows", 5)], "rows of c: it is sent what waits, %d" % many)
+        waiting = lab.run("quarantine", code=(0, 3)).last["rows"]
+        require_equal([(row["node"], row["deleted"], "never goes" in row["reason"]) for row in waiting], [("b", True, True)] * 2, "what waits")
+        require_equal(lab.sync(code=3).last["changed"], 0, "what a further session moves, %d" % many)
+        b.sql("UPDATE item SET n = 20 WHERE id = 2; ALTER TABLE item DISABLE TRIGGER rules")
+        for _ in range(2):
+            lab.sync(code=(0, 3))
+        lab.sync()
+        for node in (a, b):
+            require_equal(node.dump("item"), [("2", "never", "20"), ("5", "flows", "5")], "rows of %s in the end" % node.name)
+        require_equal(c.rows("SELECT * FROM item ORDER BY id"), [(2, "never", 20), (5, "flows", 5)], "rows of c in the end")
+
+
+@test
 def test_p4_check_names_who_writes_without_triggers(lab):
     with PrivateServer({"wal_level": "logical"}) as server:
         a, b = [PgNode(lab, n, ITEM, server=server, role="tm_session", owner="tm_owner") for n in "ab"]
