@@ -1027,14 +1027,13 @@ class Daemon {
   }
 
   void judge_alerts(const Moment& now) {
-    bool changed = false;
+    std::vector<std::pair<std::string, std::string>> commands;  // and what each is told
     for (std::size_t job = 0; job < works_->config.jobs.size(); ++job) {
       const JobConfig& config = works_->config.jobs[job];
       const auto& alert = alert_of(job);
       if (!alert) continue;
       for (const AlertEvent& event :
            alerts_.judge(config.name, *alert, health(job, now), now.day_us)) {
-        changed = true;
         if (event.begins) metrics_.alert(event.kind);
         log_->warn("alert {}: {}", event.begins ? "begins" : "ends", event.message);
         std::array<char, 256> host{};
@@ -1049,11 +1048,14 @@ class Daemon {
                                   {"message", event.message},
                                   {"host", host.data()},
                                   {"config", options_.config_file.string()}};
-        runner_.run(alert->exec,
-                    json.dump(-1, ' ', false, ControlJson::error_handler_t::replace) + "\n");
+        commands.emplace_back(
+            alert->exec, json.dump(-1, ' ', false, ControlJson::error_handler_t::replace) + "\n");
       }
     }
-    if (changed) save_state();
+    if (commands.empty()) return;
+    // First, or a daemon that is killed now would leave it to the next one to tell it once more.
+    save_state();
+    for (const auto& [command, input] : commands) runner_.run(command, input);
   }
 
   void set_gauges() {

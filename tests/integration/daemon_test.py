@@ -636,6 +636,35 @@ def test_rows_in_quarantine_are_no_news_after_a_restart(lab):
 
 
 @test
+def test_an_alert_is_noted_before_anybody_is_told(lab):
+    """Noted afterwards, it was told once more by the next daemon where a kill came first."""
+    told, switch, state = (lab.directory / name for name in ("told", "hang", "state"))
+    lab.settings["daemon"] = {"state": str(state)}
+    a = lab.node("a", T, wal=True)
+    b = lab.node("b", "CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT CHECK (v <> 'bad'));", wal=True)
+    lab.job("ab", [a, b], schedule="continuous", alert={"quarantine": 1, "exec": "cat >> %s" % told})
+    lab.activate()
+    with Daemon(lab, environment=hanging_files(lab, TIDEMARK_HANG_PATH=str(state) + ".new",
+                                               TIDEMARK_HANG_SWITCH=str(switch))) as daemon:
+        if daemon.is_sanitized():
+            return lab.note("not with sanitizers, which want to be loaded first")
+        a.sql("INSERT INTO t VALUES (1, 'x')")
+        wait_for(lambda: len(rows(b)) == 1, "the row")
+        switch.touch()
+        a.sql("INSERT INTO t VALUES (2, 'bad')")
+        wait_for(lambda: "alert begins" in daemon.log(), daemon.log)
+        time.sleep(1)
+        require(not told.exists(), "it was told before it was noted")
+        daemon.kill()
+        switch.unlink()
+        daemon.start()
+        wait_for(told.exists, daemon.log)
+        daemon.restart_after_kill()
+        time.sleep(2.5)
+        require_equal([json.loads(line)["event"] for line in told.read_text().splitlines()], ["begin"], "alerts")
+
+
+@test
 def test_a_job_that_has_nothing_to_do_is_not_silent(lab):
     told = lab.directory / "told"
     lab.settings["alert"] = {"no_success_for": "1s", "exec": "cat >> %s" % told}
