@@ -61,6 +61,10 @@ constexpr std::int64_t kTickUs = 1'000'000;
 /// process so long to put everything away.
 constexpr std::int64_t kStopUs = 600'000;
 constexpr std::int64_t kEndUs = 900'000;
+/// Connections and files that nobody uses any more have so long to be closed: at the end of the
+/// process at least, and when a new configuration comes.
+constexpr std::int64_t kLeastCloseUs = 50'000;
+constexpr std::chrono::milliseconds kClosePatience(500);
 /// A new configuration waits so long for sessions to end by themselves.
 constexpr std::int64_t kReloadPatienceUs = 5'000'000;
 /// Lags that were measured are written down this often.
@@ -328,9 +332,13 @@ class Daemon {
     return 0;
   }
 
-  /// Threads that hang in a system call would keep the process from ending.
+  /// Threads that hang in a system call would keep the process from ending, and so would closing a
+  /// file.
   bool leaves_threads() {
-    return works_->workers.running() > 0 || cut_ || works_->watcher.stop() || waits_for_old_works();
+    if (works_->workers.running() > 0 || cut_) return true;
+    const std::int64_t left_us = *stopping_since_us_ + kEndUs - now_is().steady_us;
+    leave_behind(std::move(works_), std::chrono::microseconds(std::max(left_us, kLeastCloseUs)));
+    return waits_for_old_works();
   }
   void put_away() {
     control_.reset();
@@ -459,7 +467,7 @@ class Daemon {
     const Moment now = now_is();
     const auto left = leave(now, next_text_ != config_text_);
     config_text_ = next_text_;
-    leave_behind(std::move(works_));
+    leave_behind(std::move(works_), kClosePatience);
     set_up(std::move(*next_config_), now, left);
     next_config_.reset();
     log_->info("configuration read anew: {} jobs", works_->config.jobs.size());
@@ -484,12 +492,12 @@ class Daemon {
 
   /// Waits for its threads, so that leases are free for those that come; but for none that is
   /// connecting to a server or waits for a file system that hangs, which nobody can cut short: the
-  /// daemon must go on.
-  void leave_behind(std::shared_ptr<Works> old) {
-    const bool waits = old->watcher.stop();
-    if (!waits && old->workers.running() == 0) return;
+  /// daemon must go on. Whether closing a file that is not watched hangs shows when it is tried.
+  void leave_behind(std::shared_ptr<Works> old, std::chrono::microseconds patience) {
+    const bool waits = old->watcher.stop() || old->workers.running() > 0;
     leaving_.push_back(
         std::async(std::launch::async, [old = std::move(old)]() mutable { old.reset(); }));
+    if (!waits) leaving_.back().wait_for(patience);
   }
 
   bool waits_for_old_works() {

@@ -194,6 +194,36 @@ def test_a_file_that_hangs_touches_no_other_node(lab):
 
 
 @test
+def test_a_file_that_hangs_when_it_is_closed_keeps_neither_the_end_nor_a_new_configuration(lab):
+    """A job with a schedule: nobody watches its files, and a session has left them open."""
+    a, b = pair(lab, schedule="every 1h")
+    c, d = (lab.node(name, T, wal=True) for name in "cd")
+    lab.job("cd", [c, d], schedule="continuous")
+    lab.activate()
+    switch = lab.directory / "hang"
+    with Daemon(lab, environment=hanging_files(lab, TIDEMARK_HANG_PATH=str(b.path), TIDEMARK_HANG_SWITCH=str(switch))) as daemon:
+        if daemon.is_sanitized():
+            return lab.note("not with sanitizers, which want to be loaded first")
+
+        def met():
+            wait_for(lambda: daemon.job("ab")["pairs"][0]["last_success_at"], daemon.log)
+
+        met()
+        switch.touch()
+        daemon.end_within_a_second("while a file hung that was open")
+        switch.unlink()
+        daemon.start()
+        met()
+        switch.touch()
+        lab.jobs["cd"][0]["heartbeat"] = "60s"
+        lab.write_config()
+        reloads(daemon)
+        require(lag_ms(lab, c, d, 1) < 5000, "the lag under the new configuration")
+        daemon.end_within_a_second("while a file hung that an earlier configuration had open")
+        switch.unlink()
+
+
+@test
 def test_files_are_looked_at_often_where_the_system_does_not_tell(lab):
     pair(lab)
     for what, setting in (("instances", "max_user_instances"), ("watches", "max_user_watches")):
