@@ -1,5 +1,6 @@
 #include "scheduler/session_workers.h"
 
+#include <algorithm>
 #include <exception>
 #include <new>
 #include <utility>
@@ -234,8 +235,11 @@ SessionReport SessionWorkers::meet(Task& task, bool fresh, std::int64_t& waiting
     report =
         run_session(*task.job, *first.node, *second.node, config_.tombstone_retention, options);
     // Those that only wait for a transaction to end come in by themselves: no incident.
-    waiting = first.node->count_quarantined() + second.node->count_quarantined() -
-              report.to_first.total().locked - report.to_second.total().locked;
+    // Sessions of other jobs may have brought them in meanwhile.
+    waiting =
+        std::max<std::int64_t>(first.node->count_quarantined() + second.node->count_quarantined() -
+                                   report.to_first.total().locked - report.to_second.total().locked,
+                               0);
   }
   pool_.give_back(task.first, std::move(first));
   pool_.give_back(task.second, std::move(second));
