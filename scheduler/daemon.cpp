@@ -622,10 +622,11 @@ class Daemon {
     }
     BehindQuestions::Standing standing;
     // A pair of a schedule has time until it is due; one of a continuous job has not.
-    const bool waits = planner.jobs()[pair.job].timing.continuous &&
-                       now.day_us - record.last_success_us > BehindQuestions::kPatienceUs &&
+    const bool continuous = planner.jobs()[pair.job].timing.continuous;
+    const bool waits = now.day_us - record.last_success_us > BehindQuestions::kPatienceUs &&
                        planner.has_work(direction.pair);
-    standing.unwell = record.is_doubtful() || waits;
+    standing.unmet = !record.has_met;
+    standing.unwell = !record.last_error.empty() || (waits && (continuous || standing.unmet));
     const std::string& source = direction.to_second ? pair.first : pair.second;
     if (works_->unwatched.contains(source)) return std::nullopt;  // it would not answer
     standing.generation = planner.generation(source);
