@@ -446,15 +446,18 @@ class Daemon {
   void go_on_reloading() {
     const std::int64_t since_us = now_is().steady_us - reloading_since_us_;
     // What a file system keeps is left behind: nobody can end it.
-    const bool hangs = since_us > kReloadPatienceUs + kEndUs;
-    if (works_->workers.running() > 0) {
+    const auto waits = [&] {
+      return works_->workers.running() > 0 && since_us <= kReloadPatienceUs + kEndUs &&
+             !works_->workers.only_with(works_->hanging);
+    };
+    if (waits()) {
       if (since_us > kReloadPatienceUs) works_->workers.stop_all();
       if (since_us > kReloadPatienceUs + kStopUs) works_->workers.cut_all();
-      if (!hangs) return;
+      return;
     }
     // How the last sessions ended; those that were cut for the new configuration have not failed.
     take_events();
-    if (works_->workers.running() > 0 && !hangs) return;  // the end of a round is noted
+    if (waits()) return;  // the end of a round is noted
     reloading_ = false;
     const DaemonConfig& next = next_config_->daemon;
     log_ = std::move(next_log_);

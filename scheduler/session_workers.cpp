@@ -306,4 +306,12 @@ std::size_t SessionWorkers::running() const {
   return waiting_.size() + running_.size();
 }
 
+bool SessionWorkers::only_with(const std::set<std::string>& nodes) const {
+  const std::lock_guard guard(mutex_);
+  return waiting_.empty() && !running_.empty() &&
+         std::all_of(running_.begin(), running_.end(), [&nodes](const auto& task) {
+           return nodes.contains(task->first) || nodes.contains(task->second);
+         });
+}
+
 }  // namespace tidemark::scheduler
