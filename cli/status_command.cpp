@@ -185,8 +185,9 @@ PairStatus compare_pair(const JobConfig& job, const NodeStatus& first, const Nod
 /// that was changed again and harvested has its last change alone.
 std::int64_t find_behind_us(Context& context, const JobConfig& job, const NodeStatus& source,
                             const NodeStatus& target, const Json& told) {
-  const Json& told_us = told.is_null() ? told : told["behind_since_us"];
-  const std::int64_t before_us = told_us.is_null() ? 0 : told_us.get<std::int64_t>();
+  // A daemon that was not restarted after an upgrade does not say.
+  const bool is_told = told.contains("behind_since_us") && !told["behind_since_us"].is_null();
+  const std::int64_t before_us = is_told ? told["behind_since_us"].get<std::int64_t>() : 0;
   if (source.failure) return before_us;
   if (!source.identity) return 0;
   try {

@@ -24,7 +24,9 @@ bool BehindQuestions::is_due(const State& state, const Standing& standing, bool 
   if (steady_us < state.not_before_us) return false;
   if (state.again) return true;
   const std::int64_t since_us = steady_us - state.asked_us;
-  if (!standing.unwell) return !continuous && (!state.asked || since_us >= kBetweenRunsUs);
+  // What a pair of a schedule missed it has time for until the next run.
+  const bool unwell = standing.unwell || (standing.unmet && continuous);
+  if (!unwell) return !continuous && (!state.asked || since_us >= kBetweenRunsUs);
   if (!state.asked) return true;
   // A change that is known to wait goes on waiting, unless somebody else let the two meet.
   if (state.behind.since_us != 0 || !standing.generation) return since_us >= kAgainUs;

@@ -44,7 +44,8 @@ class BehindQuestions {
   /// How the daemon sees a direction.
   struct Standing {
     bool elsewhere = false;  // another daemon runs the job
-    bool unwell = false;     // its pair has something to do, or may have, and does not get it done
+    bool unwell = false;     // its pair has something to do, and does not get it done
+    bool unmet = false;      // nothing is known of what it missed while no daemon ran
     std::optional<std::int64_t> generation;  // of the source's last pulse, if it is watched
   };
 

@@ -61,6 +61,10 @@ constexpr std::int64_t kTickUs = 1'000'000;
 /// process so long to put everything away.
 constexpr std::int64_t kStopUs = 600'000;
 constexpr std::int64_t kEndUs = 900'000;
+/// Connections and files that nobody uses any more have so long to be closed: at the end of the
+/// process at least, and when a new configuration comes.
+constexpr std::int64_t kLeastCloseUs = 50'000;
+constexpr std::chrono::milliseconds kClosePatience(500);
 /// A new configuration waits so long for sessions to end by themselves.
 constexpr std::int64_t kReloadPatienceUs = 5'000'000;
 /// Lags that were measured are written down this often.
@@ -328,9 +332,13 @@ class Daemon {
     return 0;
   }
 
-  /// Threads that hang in a system call would keep the process from ending.
+  /// Threads that hang in a system call would keep the process from ending, and so would closing a
+  /// file.
   bool leaves_threads() {
-    return works_->workers.running() > 0 || cut_ || works_->watcher.stop() || waits_for_old_works();
+    if (works_->workers.running() > 0 || cut_) return true;
+    const std::int64_t left_us = *stopping_since_us_ + kEndUs - now_is().steady_us;
+    leave_behind(std::move(works_), std::chrono::microseconds(std::max(left_us, kLeastCloseUs)));
+    return waits_for_old_works();
   }
   void put_away() {
     control_.reset();
@@ -438,15 +446,18 @@ class Daemon {
   void go_on_reloading() {
     const std::int64_t since_us = now_is().steady_us - reloading_since_us_;
     // What a file system keeps is left behind: nobody can end it.
-    const bool hangs = since_us > kReloadPatienceUs + kEndUs;
-    if (works_->workers.running() > 0) {
+    const auto waits = [&] {
+      return works_->workers.running() > 0 && since_us <= kReloadPatienceUs + kEndUs &&
+             !works_->workers.only_with(works_->hanging);
+    };
+    if (waits()) {
       if (since_us > kReloadPatienceUs) works_->workers.stop_all();
       if (since_us > kReloadPatienceUs + kStopUs) works_->workers.cut_all();
-      if (!hangs) return;
+      return;
     }
     // How the last sessions ended; those that were cut for the new configuration have not failed.
     take_events();
-    if (works_->workers.running() > 0 && !hangs) return;  // the end of a round is noted
+    if (waits()) return;  // the end of a round is noted
     reloading_ = false;
     const DaemonConfig& next = next_config_->daemon;
     log_ = std::move(next_log_);
@@ -459,7 +470,7 @@ class Daemon {
     const Moment now = now_is();
     const auto left = leave(now, next_text_ != config_text_);
     config_text_ = next_text_;
-    leave_behind(std::move(works_));
+    leave_behind(std::move(works_), kClosePatience);
     set_up(std::move(*next_config_), now, left);
     next_config_.reset();
     log_->info("configuration read anew: {} jobs", works_->config.jobs.size());
@@ -484,12 +495,12 @@ class Daemon {
 
   /// Waits for its threads, so that leases are free for those that come; but for none that is
   /// connecting to a server or waits for a file system that hangs, which nobody can cut short: the
-  /// daemon must go on.
-  void leave_behind(std::shared_ptr<Works> old) {
-    const bool waits = old->watcher.stop();
-    if (!waits && old->workers.running() == 0) return;
+  /// daemon must go on. Whether closing a file that is not watched hangs shows when it is tried.
+  void leave_behind(std::shared_ptr<Works> old, std::chrono::microseconds patience) {
+    const bool waits = old->watcher.stop() || old->workers.running() > 0;
     leaving_.push_back(
         std::async(std::launch::async, [old = std::move(old)]() mutable { old.reset(); }));
+    if (!waits) leaving_.back().wait_for(patience);
   }
 
   bool waits_for_old_works() {
@@ -614,10 +625,11 @@ class Daemon {
     }
     BehindQuestions::Standing standing;
     // A pair of a schedule has time until it is due; one of a continuous job has not.
-    const bool waits = planner.jobs()[pair.job].timing.continuous &&
-                       now.day_us - record.last_success_us > BehindQuestions::kPatienceUs &&
+    const bool continuous = planner.jobs()[pair.job].timing.continuous;
+    const bool waits = now.day_us - record.last_success_us > BehindQuestions::kPatienceUs &&
                        planner.has_work(direction.pair);
-    standing.unwell = record.is_doubtful() || waits;
+    standing.unmet = !record.has_met;
+    standing.unwell = !record.last_error.empty() || (waits && (continuous || standing.unmet));
     const std::string& source = direction.to_second ? pair.first : pair.second;
     if (works_->unwatched.contains(source)) return std::nullopt;  // it would not answer
     standing.generation = planner.generation(source);
@@ -1027,14 +1039,13 @@ class Daemon {
   }
 
   void judge_alerts(const Moment& now) {
-    bool changed = false;
+    std::vector<std::pair<std::string, std::string>> commands;  // and what each is told
     for (std::size_t job = 0; job < works_->config.jobs.size(); ++job) {
       const JobConfig& config = works_->config.jobs[job];
       const auto& alert = alert_of(job);
       if (!alert) continue;
       for (const AlertEvent& event :
            alerts_.judge(config.name, *alert, health(job, now), now.day_us)) {
-        changed = true;
         if (event.begins) metrics_.alert(event.kind);
         log_->warn("alert {}: {}", event.begins ? "begins" : "ends", event.message);
         std::array<char, 256> host{};
@@ -1049,11 +1060,14 @@ class Daemon {
                                   {"message", event.message},
                                   {"host", host.data()},
                                   {"config", options_.config_file.string()}};
-        runner_.run(alert->exec,
-                    json.dump(-1, ' ', false, ControlJson::error_handler_t::replace) + "\n");
+        commands.emplace_back(
+            alert->exec, json.dump(-1, ' ', false, ControlJson::error_handler_t::replace) + "\n");
       }
     }
-    if (changed) save_state();
+    if (commands.empty()) return;
+    // First, or a daemon that is killed now would leave it to the next one to tell it once more.
+    save_state();
+    for (const auto& [command, input] : commands) runner_.run(command, input);
   }
 
   void set_gauges() {

@@ -97,7 +97,7 @@ Planner::DoneRuns Planner::done(PairId id, const Done& what, Moment now) {
     state.return_us =
         std::clamp(2 * state.return_us, limits_.first_return_us, limits_.last_return_us);
     state.not_before_us = now.steady_us + state.return_us;
-    state.wanted = true;
+    state.wanted = state.wanted || !state.dropped;
   } else {
     state.return_us = 0;
   }

@@ -1,5 +1,6 @@
 #include "scheduler/session_workers.h"
 
+#include <algorithm>
 #include <exception>
 #include <new>
 #include <utility>
@@ -234,8 +235,11 @@ SessionReport SessionWorkers::meet(Task& task, bool fresh, std::int64_t& waiting
     report =
         run_session(*task.job, *first.node, *second.node, config_.tombstone_retention, options);
     // Those that only wait for a transaction to end come in by themselves: no incident.
-    waiting = first.node->count_quarantined() + second.node->count_quarantined() -
-              report.to_first.total().locked - report.to_second.total().locked;
+    // Sessions of other jobs may have brought them in meanwhile.
+    waiting =
+        std::max<std::int64_t>(first.node->count_quarantined() + second.node->count_quarantined() -
+                                   report.to_first.total().locked - report.to_second.total().locked,
+                               0);
   }
   pool_.give_back(task.first, std::move(first));
   pool_.give_back(task.second, std::move(second));
@@ -300,6 +304,14 @@ std::vector<SessionWorkers::Life> SessionWorkers::lives() const {
 std::size_t SessionWorkers::running() const {
   const std::lock_guard guard(mutex_);
   return waiting_.size() + running_.size();
+}
+
+bool SessionWorkers::only_with(const std::set<std::string>& nodes) const {
+  const std::lock_guard guard(mutex_);
+  return waiting_.empty() && !running_.empty() &&
+         std::all_of(running_.begin(), running_.end(), [&nodes](const auto& task) {
+           return nodes.contains(task->first) || nodes.contains(task->second);
+         });
 }
 
 }  // namespace tidemark::scheduler

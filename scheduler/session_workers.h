@@ -12,6 +12,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -97,6 +98,8 @@ class SessionWorkers {
   };
   std::vector<Life> lives() const;
   std::size_t running() const;
+  /// Something is at work, and all of it with one of these nodes.
+  bool only_with(const std::set<std::string>& nodes) const;
 
  private:
   struct Task {

@@ -15,6 +15,7 @@
 #include <mutex>
 #include <random>
 #include <thread>
+#include <tuple>
 #include <utility>
 
 #include "engines/registry.h"
@@ -75,6 +76,8 @@ class Tries {
     failures_ = 0;
     told_.clear();
   }
+  /// Something else was told since: the next failure is new, whatever it is.
+  void forget_told() { told_.clear(); }
   /// What to tell, if anything; pause() is how long to wait from now on.
   std::optional<NodeFailed> failed(const std::string& node, const Error& error) {
     const bool is_new = told_ != error.what();
@@ -163,6 +166,7 @@ class Watcher::FileEvents {
     bool missed = false;
     {
       const std::lock_guard guard(mutex_);
+      keep_only_recent(watch, path, name, owner);
       stirs_[{watch, name}][owner] = stir;
       missed = early_.erase({watch, name}) > 0;
     }
@@ -206,7 +210,21 @@ class Watcher::FileEvents {
     } else if (!ends && place.name.empty()) {
       // Written before whoever asked for it could say so.
       early_.insert(place);
+      if (early_.size() > kMostEarly) early_.erase(early_.begin());
     }
+  }
+
+  /// A watch may have ended before it was registered, and nobody takes it out again then. The one
+  /// before the newest may still have something to tell.
+  void keep_only_recent(int watch, const std::filesystem::path& path, const std::string& name,
+                        std::size_t owner) {
+    Recent& recent = recent_[{owner, path.native(), name}];
+    if (watch == recent.newest) return;
+    const auto oldest = stirs_.find({recent.before, name});
+    if (oldest != stirs_.end() && oldest->second.erase(owner) > 0 && oldest->second.empty()) {
+      stirs_.erase(oldest);
+    }
+    recent = {.before = recent.newest, .newest = watch};
   }
 
   void tell_unheard(const std::string& what, const std::string& hint) {
@@ -220,12 +238,20 @@ class Watcher::FileEvents {
                        hint)});
   }
 
+  /// Watches of one path, in the order in which they were asked for.
+  struct Recent {
+    int before = -1;
+    int newest = -1;
+  };
+  static constexpr std::size_t kMostEarly = 256;
+
   const Tell tell_;
   const int events_;
   const int stop_;
   std::atomic<bool> told_{false};
   std::mutex mutex_;  // never held while the system is asked for a watch
   std::map<Place, std::map<std::size_t, Stir>> stirs_;
+  std::map<std::tuple<std::size_t, std::string, std::string>, Recent> recent_;  // owner, path, name
   std::set<Place> early_;
   std::thread thread_;
 };
@@ -262,18 +288,15 @@ class Watcher::File {
   }
 
   void supervise() {
-    std::string path;
-    {
-      const std::lock_guard guard(mutex_);
-      if (hangs_ || asked_since_ == Clock::time_point{}) return;
-      if (Clock::now() - asked_since_ < patience_) return;
-      hangs_ = true;
-      path = path_;
-    }
+    const std::lock_guard guard(mutex_);
+    if (hangs_ || asked_since_ == Clock::time_point{}) return;
+    if (Clock::now() - asked_since_ < patience_) return;
+    hangs_ = true;
+    // Under the lock: that the file answers after all must not be told first.
     tell_(NodeFailed{
         .node = name_,
         .error = Error(ExitCode::unreachable,
-                       "node " + name_ + ": " + path + " has not answered for " +
+                       "node " + name_ + ": " + path_ + " has not answered for " +
                            std::to_string(patience_.count()) + " s: its file system hangs",
                        "see to the mount or the disk of this file; the other nodes go on, and this "
                        "one is watched again as soon as the file answers")});
@@ -364,7 +387,7 @@ class Watcher::File {
         return;
       }
       node_.reset();
-      is_over_hanging();  // that it fails is told now
+      if (is_over_hanging()) tries_.forget_told();  // that it fails is told now
       const auto failed = tries_.failed(name_, error);
       next_look_ = Clock::now() + tries_.pause();
       if (failed) tell_(*failed);

@@ -153,6 +153,11 @@ ServerError server_error(const PGresult* result, const PGconn* connection) {
                     .constraint = field(result, PG_DIAG_CONSTRAINT_NAME),
                     .column = field(result, PG_DIAG_COLUMN_NAME)};
   if (error.message.empty()) error.message = first_line(PQerrorMessage(connection));
+  // PL/pgSQL, PL/Python, PL/Perl, PL/Tcl: whatever SQLSTATE a function chose.
+  const std::string source = field(result, PG_DIAG_SOURCE_FILE);
+  for (const char* language : {"pl_", "plpy", "plperl", "pltcl"}) {
+    error.raised = error.raised || source.starts_with(language);
+  }
   return error;
 }
 
@@ -164,7 +169,7 @@ namespace {
 std::string logged_words(const ServerError& error) {
   const std::string_view state_class = std::string_view(error.sqlstate).substr(0, 2);
   if (state_class == "22") return "a value is refused (SQLSTATE " + error.sqlstate + ")";
-  if (state_class == "P0") {
+  if (state_class == "P0" || error.raised) {
     return "a function in the database raised an error (SQLSTATE " + error.sqlstate + ")";
   }
   if (state_class == "23" || error.detail.empty()) return error.message;

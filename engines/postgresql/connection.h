@@ -26,6 +26,7 @@ namespace tidemark::postgresql {
 /// What the server said about a statement that failed.
 struct ServerError {
   std::string sqlstate;  // empty when the connection broke
+  bool raised = false;   // the words are those of a function of the application
   std::string message;   // the server's first line
   std::string detail;
   std::string context;

@@ -300,7 +300,9 @@ std::string TableSql::select_oldest_version() const {
 }
 
 std::string TableSql::select_oldest_stamp() const {
-  return "SELECT min(stamp) FROM " + log_table(id_) + " WHERE stamp > ?1";
+  // A candidate is no change by itself; whatever evicted its row is logged beside it.
+  return "SELECT min(stamp) FROM " + log_table(id_) + " WHERE stamp > ?1 AND stamp & 3 <> " +
+         std::to_string(Stamp::kCandidate);
 }
 
 std::string TableSql::select_log() const {

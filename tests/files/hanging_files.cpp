@@ -96,6 +96,12 @@ int open64(const char* path, int flags, ...) {
   return kReal(path, flags, mode);
 }
 
+int unlink(const char* path) noexcept {
+  static const auto kReal = real<int (*)(const char*)>("unlink");
+  hang(path);
+  return kReal(path);
+}
+
 int inotify_init1(int flags) noexcept {
   static const auto kReal = real<int (*)(int)>("inotify_init1");
   if (!refuses("instances")) return kReal(flags);

@@ -317,18 +317,23 @@ def test_a_kick_does_not_outlive_the_lease_of_its_job(lab):
 
 @test
 def test_no_row_is_in_the_log(lab):
-    a, b, c = lab.node("a", T, wal=True), PgNode(lab, "b", T), PgNode(lab, "c", T)
+    a, b, c, d = lab.node("a", T, wal=True), PgNode(lab, "b", T), PgNode(lab, "c", T), PgNode(lab, "d", T)
     b.sql("CREATE TABLE audit(v text UNIQUE);"
           "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO public.audit VALUES (lower(new.v));"
           "RETURN new; END $$; CREATE TRIGGER keep BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION keep(); ")
-    c.sql("CREATE FUNCTION loud() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not %', new.v; END $$;"
-          "CREATE TRIGGER loud BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION loud(); ")
+    # One that stops the session, and one that refuses the row, which waits in quarantine.
+    for node, code in ((c, "XX000"), (d, "P0001")):
+        node.sql("CREATE FUNCTION loud() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+                 "RAISE 'not %%', new.v USING ERRCODE = '%s'; END $$;"
+                 "CREATE TRIGGER loud BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION loud(); " % code)
     lab.job("ab", [a, b], schedule="continuous", tables=["t"])
     lab.job("ac", [a, c], schedule="continuous")
+    lab.job("ad", [a, d], schedule="continuous", alert={"quarantine": 2, "exec": "cat >/dev/null"})
     lab.activate()
     with Daemon(lab) as daemon:
         a.sql("INSERT INTO t VALUES (777001, 'Confidential'), (777002, 'CONFIDENTIAL')")
         wait_for(lambda: all("job %s: a and %s: " % (job, job[1]) in daemon.log() for job in ("ab", "ac")), daemon.log)
+        wait_for(lambda: "job ad: 2 rows wait in quarantine" in daemon.log(), daemon.log)
         text = daemon.log() + lab.run("status", as_json=False).out
         for word in ("7770", "confidential"):
             require(word not in text.lower(), text)

@@ -164,6 +164,20 @@ TEST_CASE("between the runs of a schedule it is asked now and then") {
   CHECK(world.due(610).size() == 1);
 }
 
+// Files of a nightly job were opened every minute until its first run.
+TEST_CASE("a schedule that has not run since the daemon began is asked about as between its runs") {
+  World world(Mode::backup, false);
+  world.standing->unmet = true;
+  world.answer(10, {});
+  for (int second = 11; second < 310; ++second) CHECK(world.due(second).empty());
+  CHECK(world.due(310).size() == 1);
+  World continuous;
+  continuous.standing->unmet = true;
+  continuous.answer(10, {});
+  CHECK(continuous.due(69).empty());
+  CHECK(continuous.due(70).size() == 1);
+}
+
 TEST_CASE("a job that another daemon runs is its business") {
   World world;
   world.questions->remember({.pair = 0, .to_second = true}, kFound);

@@ -263,6 +263,36 @@ TEST_CASE("a file is not kept by a session that hangs on another and was cut off
   CHECK(world.begun() == Pairs{});
 }
 
+TEST_CASE(
+    "what a kicked run left is nobody's wish where the job went to another daemon meanwhile") {
+  World world;
+  world.job("manual", {"a", "b"});
+  world.planner().kick(0);
+  CHECK(world.begun() == Pairs{0});
+  CHECK(world.planner().lease(0, false));
+  world.done(0, {.left_something = true});
+  CHECK_FALSE(world.planner().debt(0).wanted);
+  world.planner().lease(0, true);
+  world.pass(world.limits.last_return_us);
+  CHECK(world.begun() == Pairs{});
+}
+
+TEST_CASE("what a session left behind is returned to after longer and longer pauses") {
+  World world;
+  world.job("manual", {"a", "b"});
+  world.planner().kick(0);
+  CHECK(world.begun() == Pairs{0});
+  for (const std::int64_t pause : {1, 2, 4, 8, 8}) {
+    world.done(0, {.left_something = true});
+    world.pass(pause * kSecond - 1);
+    CHECK(world.begun() == Pairs{});
+    world.pass(1);
+    CHECK(world.begun() == Pairs{0});
+  }
+  world.done(0);
+  CHECK(world.settle() == 0);
+}
+
 TEST_CASE("retries come later and later, not all at once, and one success ends them") {
   World world;
   world.continuous("ab", {"a", "b"});

@@ -46,6 +46,14 @@ class Captured {
     application.run(sql);
     return harvest();
   }
+  /// Whether a peer that has seen all that was harvested misses something.
+  bool misses_something() {
+    const ActiveTable table = node->active_tables().front();
+    node->begin_read();
+    const bool misses = node->oldest_unseen(table, node->load_state(table).knowledge).has_value();
+    node->rollback();
+    return misses;
+  }
   CaptureHealth health() { return node->active_tables().front().health; }
 
   SqliteApplication application;
@@ -72,6 +80,19 @@ TEST_CASE("a stamp is the millisecond and the operation, exactly (S20)") {
   }
   CHECK(application.ask("SELECT abs(" + sqlite::Stamp::expression(sqlite::Stamp::kUpdate) +
                         " / 4 - round((julianday('now') - 2440587.5) * 86400000)) <= 1") == "1");
+}
+
+TEST_CASE("a row that REPLACE might have evicted and did not is nothing that a peer misses") {
+  Captured captured("CREATE TABLE t(id INTEGER PRIMARY KEY, email TEXT UNIQUE)",
+                    "INSERT INTO t VALUES (1, 'x')");
+  captured.application.run("INSERT OR IGNORE INTO t VALUES (9, 'x')");
+  REQUIRE(captured.application.ask("SELECT count(*) FROM tidemark_log_1") == "1");
+  CHECK_FALSE(captured.misses_something());
+  // One that it did evict is logged beside the row that took its place.
+  captured.application.run("INSERT OR REPLACE INTO t VALUES (9, 'x')");
+  CHECK(captured.misses_something());
+  CHECK(captured.harvest() == "1- 9+ ");
+  CHECK_FALSE(captured.misses_something());
 }
 
 TEST_CASE("rows that REPLACE evicts by another unique value are found to be gone (S1)") {
