@@ -107,7 +107,7 @@ void TableApplier::pass_over(const ChangedRow& incoming, const std::optional<Ver
                                .since_us = target_.clock_us(),
                                .locked = true,
                                .met = change_of(target_.find(table_, incoming.key).version)};
-  target_.quarantine(table_, waiting);
+  let_wait(waiting);
   tell_locked(waiting);
 }
 
@@ -149,7 +149,7 @@ void TableApplier::note_unseen(QuarantinedRow& waiting, const LocalRow& local) {
 void TableApplier::require_settled(RowView key) {
   if (!context_.passes_over_locked) return;
   if (locked_.contains(encoded(key))) throw needs_locked_row();
-  const auto waiting = find_waiting(to_row(key));
+  const auto waiting = find_waiting(key);
   if (waiting && waiting->locked && target_.is_row_locked(table_, key)) throw needs_locked_row();
 }
 
@@ -234,7 +234,7 @@ void TableApplier::apply_contested(const std::vector<ContestedRow>& rows,
 
 void TableApplier::settle_with_waiting(const ChangedRow& incoming) {
   const LocalRow local = target_.find(table_, incoming.key);
-  auto waiting = find_waiting(to_row(incoming.key));
+  auto waiting = find_waiting(incoming.key);
   if (!waiting || drop_overtaken(*waiting, local)) {
     compare(incoming, local);
     return;
@@ -255,7 +255,7 @@ void TableApplier::judge_lone_waiting(const std::set<Row, KeyOrder>& keys) {
     const auto key = to_views(owned_key);
     if (waiting_keys_.erase(encoded(key)) == 0) continue;
     const LocalRow local = target_.find(table_, key);
-    auto waiting = find_waiting(owned_key);
+    auto waiting = find_waiting(key);
     if (waiting && !drop_overtaken(*waiting, local)) {
       note_unseen(*waiting, local);
       Verdict verdict{.local_present = local.present, .target_only = true};
@@ -269,12 +269,31 @@ void TableApplier::judge_lone_waiting(const std::set<Row, KeyOrder>& keys) {
   }
 }
 
-std::optional<QuarantinedRow> TableApplier::find_waiting(const Row& key) {
-  if (target_.count_quarantined() == 0) return std::nullopt;
-  for (QuarantinedRow& waiting : target_.quarantined(table_)) {
-    if (waiting.key == key) return std::move(waiting);
+std::unordered_map<std::string, QuarantinedRow>& TableApplier::waiting() {
+  if (waiting_) return *waiting_;
+  waiting_.emplace();
+  if (target_.count_quarantined() == 0) return *waiting_;
+  for (QuarantinedRow& row : target_.quarantined(table_)) {
+    std::string key = encoded(to_views(row.key));
+    waiting_->emplace(std::move(key), std::move(row));
   }
-  return std::nullopt;
+  return *waiting_;
+}
+
+std::optional<QuarantinedRow> TableApplier::find_waiting(RowView key) {
+  const auto found = waiting().find(encoded(key));
+  if (found == waiting().end()) return std::nullopt;
+  return found->second;
+}
+
+void TableApplier::let_wait(const QuarantinedRow& row) {
+  target_.quarantine(table_, row);
+  if (waiting_) waiting_->insert_or_assign(encoded(to_views(row.key)), row);
+}
+
+void TableApplier::release(RowView key) {
+  target_.release_quarantined(table_, key);
+  if (waiting_) waiting_->erase(encoded(key));
 }
 
 void TableApplier::act_on_waiting(const Verdict& verdict, const ChangedRow& incoming,
@@ -292,7 +311,7 @@ void TableApplier::act_on_waiting(const Verdict& verdict, const ChangedRow& inco
       return;
     case compare::Action::take_version:
       waiting.version = incoming.version;
-      target_.quarantine(table_, waiting);
+      let_wait(waiting);
       return;
     case compare::Action::take:
     case compare::Action::take_as_new: {
@@ -301,14 +320,14 @@ void TableApplier::act_on_waiting(const Verdict& verdict, const ChangedRow& inco
                                                  : new_version(decision.later_than_us);
       if (verdict.equal) {
         waiting.version = version;
-        target_.quarantine(table_, waiting);
+        let_wait(waiting);
       } else if (stays_locked(waiting)) {
         waiting.row = to_row(incoming.row);
         waiting.version = version;
         waiting.source = context_.source.name();
-        target_.quarantine(table_, waiting);
+        let_wait(waiting);
       } else {
-        target_.release_quarantined(table_, incoming.key);
+        release(incoming.key);
         // The delete of a row that cannot be here has nothing else to delete.
         if (!incoming.present && !waiting.fits_types) return;
         write(incoming, verdict.local_present, version);
@@ -317,10 +336,10 @@ void TableApplier::act_on_waiting(const Verdict& verdict, const ChangedRow& inco
     }
     case compare::Action::keep_as_new:
       waiting.version = new_version(decision.later_than_us);
-      target_.quarantine(table_, waiting);
+      let_wait(waiting);
       return;
     case compare::Action::forget:
-      target_.release_quarantined(table_, incoming.key);
+      release(incoming.key);
       write({.key = incoming.key}, verdict.local_present, std::nullopt);
       return;
   }
@@ -443,7 +462,7 @@ void TableApplier::park(RowView key, RowView row, const std::optional<Version>& 
     return;
   }
   if (refusal.kind != Refusal::Kind::unique) {
-    target_.quarantine(table_, {.key = to_row(key),
+    let_wait({.key = to_row(key),
                                 .row = to_row(row),
                                 .version = version,
                                 .reason = refusal.reason,
@@ -460,23 +479,20 @@ void TableApplier::park(RowView key, RowView row, const std::optional<Version>& 
 // Whatever waits here is tried again after everything else of the table is written. The row gets a
 // new version: its own is known already to whoever is behind this node, without the row.
 void TableApplier::delete_waiting(const ChangedRow& tombstone) {
-  if (!tombstone.version || target_.count_quarantined() == 0) return;
-  const Row key = to_row(tombstone.key);
-  for (const QuarantinedRow& waiting : target_.quarantined(table_)) {
-    if (waiting.key != key) continue;
-    const bool seen = !waiting.version || context_.source_state.knowledge.covers(*waiting.version);
-    if (!seen && !is_later(*tombstone.version, *waiting.version)) return;
-    if (!seen) {
-      ConflictSide loser{.node = waiting.source,
-                         .version = waiting.version,
-                         .present = waiting.present(),
-                         .row = waiting.row};
-      log(ConflictType::delete_updated, ConflictStatus::resolved, tombstone.key,
-          source_side(tombstone), std::move(loser));
-    }
-    target_.release_quarantined(table_, tombstone.key);
-    return;
+  if (!tombstone.version) return;
+  const auto waiting = find_waiting(tombstone.key);
+  if (!waiting) return;
+  const bool seen = !waiting->version || context_.source_state.knowledge.covers(*waiting->version);
+  if (!seen && !is_later(*tombstone.version, *waiting->version)) return;
+  if (!seen) {
+    ConflictSide loser{.node = waiting->source,
+                       .version = waiting->version,
+                       .present = waiting->present(),
+                       .row = waiting->row};
+    log(ConflictType::delete_updated, ConflictStatus::resolved, tombstone.key,
+        source_side(tombstone), std::move(loser));
   }
+  release(tombstone.key);
 }
 
 /// The place was taken by a later row. It is one of this node's own, whose author has not seen what
@@ -495,7 +511,7 @@ bool TableApplier::drop_overtaken(const QuarantinedRow& waiting, const LocalRow&
                          : ConflictType::delete_updated,
         ConflictStatus::resolved, key, target_side(local), std::move(loser));
   }
-  target_.release_quarantined(table_, key);
+  release(key);
   return true;
 }
 
@@ -508,7 +524,7 @@ void TableApplier::retry_quarantined() {
     if (drop_overtaken(waiting, local) || stays_locked(waiting)) continue;
     note_unseen(waiting, local);
     if (!waiting.present()) {
-      target_.release_quarantined(table_, key);
+      release(key);
       withdraw({.key = waiting.key,
                 .row = {},
                 .version = later_version(waiting.version->changed_at_us),
@@ -551,13 +567,7 @@ std::vector<Row> TableApplier::orphans() {
   return keys;
 }
 
-bool TableApplier::is_quarantined(RowView key) {
-  if (target_.count_quarantined() == 0) return false;
-  const Row wanted = to_row(key);
-  const std::vector<QuarantinedRow> waiting = target_.quarantined(table_);
-  return std::any_of(waiting.begin(), waiting.end(),
-                     [&](const QuarantinedRow& row) { return row.key == wanted; });
-}
+bool TableApplier::is_quarantined(RowView key) { return waiting().contains(encoded(key)); }
 
 bool TableApplier::is_overtaken(const Withdrawal& withdrawal) {
   const std::optional<Version> now = target_.find(table_, to_views(withdrawal.key)).version;
@@ -625,7 +635,7 @@ void TableApplier::keep(const Withdrawal& withdrawal, std::optional<std::int64_t
 }
 
 bool TableApplier::clear_place(RowView key, const Row& row) {
-  const auto waiting = find_waiting(to_row(key));
+  const auto waiting = find_waiting(key);
   if (!waiting || waiting->row == row) return false;
   const LocalRow local = target_.find(table_, key);
   if (!local.present || drop_overtaken(*waiting, local) || target_.put_row(table_, key, {})) {
@@ -656,7 +666,7 @@ void TableApplier::bury(RowView key, const LocalRow& row, const Deletion& deleti
     }
   }
   target_.put_version(table_, key, false, later_version(deletion.later_than_us));
-  target_.release_quarantined(table_, key);
+  release(key);
   count_write(present, false);
 }
 
@@ -688,7 +698,7 @@ std::optional<Refusal> TableApplier::take_in(const Arrival& arrival) {
     if (arrival.from_quarantine) {
       version = later_version(arrival.version ? std::optional(arrival.version->changed_at_us)
                                               : std::nullopt);
-      target_.release_quarantined(table_, key);
+      release(key);
     }
     park(key, row, version, *refusal);
     return std::nullopt;
@@ -701,7 +711,7 @@ std::optional<Refusal> TableApplier::take_in(const Arrival& arrival) {
     const auto later_than =
         arrival.version ? std::optional(arrival.version->changed_at_us) : std::nullopt;
     target_.put_version(table_, key, true, later_version(later_than));
-    target_.release_quarantined(table_, key);
+    release(key);
   } else {
     target_.put_version(table_, key, true, arrival.version);
   }
@@ -738,7 +748,7 @@ void TableApplier::set_aside(const Arrival& arrival) {
     target_.put_row(table_, key, {});
     target_.put_version(table_, key, false, std::nullopt);
   }
-  if (!arrival.from_quarantine) target_.quarantine(table_, waiting);
+  if (!arrival.from_quarantine) let_wait(waiting);
   ++counts_.quarantined;
   context_.conflicts.tell_waiting(table_.spec.name, waiting);
 }

@@ -7,6 +7,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <unordered_map>
 #include <unordered_set>
 #include <vector>
 
@@ -188,7 +189,11 @@ class TableApplier final : private ApplySink, private PairSink {
   void settle_with_waiting(const ChangedRow& incoming);
   void act_on_waiting(const Verdict& verdict, const ChangedRow& incoming, QuarantinedRow waiting);
   void judge_lone_waiting(const std::set<Row, KeyOrder>& keys);
-  std::optional<QuarantinedRow> find_waiting(const Row& key);
+  /// The rows of the table that wait, by encoded key; read when they are first asked for.
+  std::unordered_map<std::string, QuarantinedRow>& waiting();
+  std::optional<QuarantinedRow> find_waiting(RowView key);
+  void let_wait(const QuarantinedRow& row);
+  void release(RowView key);
   bool drop_overtaken(const QuarantinedRow& waiting, const LocalRow& local);
   void act(const compare::Decision& decision, const ChangedRow& incoming, const LocalRow& local,
            bool equal);
@@ -250,6 +255,7 @@ class TableApplier final : private ApplySink, private PairSink {
   /// Encoded keys of the target's rows from before activation that got their first version here:
   /// where a unique value is disputed they still count as rows without one.
   std::unordered_set<std::string> joined_keys_;
+  std::optional<std::unordered_map<std::string, QuarantinedRow>> waiting_;
   // Full compare: keys of rows that wait here, without those that the source has something for.
   std::set<std::string> waiting_keys_;
 };
