@@ -117,11 +117,11 @@ void TableApplier::tell_locked(const QuarantinedRow& waiting) {
   context_.conflicts.tell_waiting(table_.spec.name, waiting);
 }
 
-/// The row is locked still: what waits goes on waiting.
-bool TableApplier::stays_locked(const QuarantinedRow& waiting) {
+/// The row is locked still, so that `row` cannot be written: what waits goes on waiting.
+bool TableApplier::stays_locked(const QuarantinedRow& waiting, RowView row) {
   const auto key = to_views(waiting.key);
   if (locked_.contains(encoded(key))) return true;
-  if (!waiting.locked || !context_.passes_over_locked || !target_.is_row_locked(table_, key)) {
+  if (!waiting.locked || !context_.passes_over_locked || !target_.is_row_locked(table_, key, row)) {
     return false;
   }
   locked_.insert(encoded(key));
@@ -150,7 +150,9 @@ void TableApplier::require_settled(RowView key) {
   if (!context_.passes_over_locked) return;
   if (locked_.contains(encoded(key))) throw needs_locked_row();
   const auto waiting = find_waiting(key);
-  if (waiting && waiting->locked && target_.is_row_locked(table_, key)) throw needs_locked_row();
+  if (waiting && waiting->locked && target_.is_row_locked(table_, key, to_views(waiting->row))) {
+    throw needs_locked_row();
+  }
 }
 
 /// Each was waited for: a transaction that keeps many from us, unseen, is not worth it.
@@ -321,7 +323,7 @@ void TableApplier::act_on_waiting(const Verdict& verdict, const ChangedRow& inco
       if (verdict.equal) {
         waiting.version = version;
         let_wait(waiting);
-      } else if (stays_locked(waiting)) {
+      } else if (stays_locked(waiting, incoming.row)) {
         waiting.row = to_row(incoming.row);
         waiting.version = version;
         waiting.source = context_.source.name();
@@ -347,6 +349,7 @@ void TableApplier::act_on_waiting(const Verdict& verdict, const ChangedRow& inco
 
 void TableApplier::apply_verdicts() {
   auto& rows = static_cast<Spool&>(*verdict_rows_);
+  looks_at_locks_ = context_.passes_over_locked;
   ChangedRow incoming;
   for (const Verdict& verdict : verdicts_) {
     rows.next(incoming);
@@ -356,6 +359,7 @@ void TableApplier::apply_verdicts() {
     }
     act(verdict.decision, incoming, local, verdict.equal);
   }
+  looks_at_locks_ = false;
   verdicts_.clear();
   verdict_rows_.reset();
 }
@@ -395,7 +399,9 @@ void TableApplier::act(const compare::Decision& decision, const ChangedRow& inco
 
 void TableApplier::write(const ChangedRow& incoming, bool local_present,
                          const std::optional<Version>& version) {
-  if (locked_.contains(encoded(incoming.key))) {
+  if (locked_.contains(encoded(incoming.key)) ||
+      (looks_at_locks_ && local_present &&
+       target_.is_row_locked(table_, incoming.key, incoming.row))) {
     pass_over(incoming, version);
     return;
   }
@@ -420,6 +426,10 @@ void TableApplier::write(const ChangedRow& incoming, bool local_present,
     refusal = target_.put_row(table_, incoming.key, incoming.row);
   } catch (const RowLocked&) {
     if (!may_run_into_another()) throw;
+    pass_over(incoming, version);
+    return;
+  } catch (const Collision&) {
+    if (!context_.passes_over_changed) throw;
     pass_over(incoming, version);
     return;
   }
@@ -463,13 +473,13 @@ void TableApplier::park(RowView key, RowView row, const std::optional<Version>& 
   }
   if (refusal.kind != Refusal::Kind::unique) {
     let_wait({.key = to_row(key),
-                                .row = to_row(row),
-                                .version = version,
-                                .reason = refusal.reason,
-                                .source = context_.source.name(),
-                                .session_id = context_.session_id,
-                                .since_us = target_.clock_us(),
-                                .fits_types = refusal.kind != Refusal::Kind::type});
+              .row = to_row(row),
+              .version = version,
+              .reason = refusal.reason,
+              .source = context_.source.name(),
+              .session_id = context_.session_id,
+              .since_us = target_.clock_us(),
+              .fits_types = refusal.kind != Refusal::Kind::type});
     ++refused_;
     return;
   }
@@ -521,7 +531,7 @@ void TableApplier::retry_quarantined() {
     const auto key = to_views(waiting.key);
     const auto row = to_views(waiting.row);
     LocalRow local = target_.find(table_, key);
-    if (drop_overtaken(waiting, local) || stays_locked(waiting)) continue;
+    if (drop_overtaken(waiting, local) || stays_locked(waiting, row)) continue;
     note_unseen(waiting, local);
     if (!waiting.present()) {
       release(key);
@@ -550,6 +560,10 @@ bool TableApplier::try_to_take_in(const Arrival& arrival) {
     return !take_in(arrival);
   } catch (const RowLocked&) {
     if (!may_run_into_another()) throw;
+    ++counts_.locked;
+    return false;
+  } catch (const Collision&) {
+    if (!context_.passes_over_changed) throw;
     ++counts_.locked;
     return false;
   }

@@ -89,6 +89,7 @@ class TableApplier final : private ApplySink, private PairSink {
     std::string session_id;
     ReferenceKeeper& references;
     bool passes_over_locked = false;  // rows that other transactions hold are left to the next pull
+    bool passes_over_changed = false;  // those that they wrote meanwhile are too
   };
 
   explicit TableApplier(const Context& context);
@@ -180,7 +181,7 @@ class TableApplier final : private ApplySink, private PairSink {
   void pass_over(const ChangedRow& incoming, const std::optional<Version>& version);
   void tell_locked(const QuarantinedRow& waiting);
   bool may_run_into_another();
-  bool stays_locked(const QuarantinedRow& waiting);
+  bool stays_locked(const QuarantinedRow& waiting, RowView row);
   void note_unseen(QuarantinedRow& waiting, const LocalRow& local);
   void require_settled(RowView key);
   RowLocked needs_locked_row() const;
@@ -251,6 +252,7 @@ class TableApplier final : private ApplySink, private PairSink {
   bool filled_ = false;                     // an empty table
   std::int64_t refused_ = 0;                // rows that went to quarantine
   std::unordered_set<std::string> locked_;  // encoded keys of rows that other transactions lock
+  bool looks_at_locks_ = false;             // before it writes: nobody has done so yet
   int run_into_ = 0;                        // how many of them were found by waiting for them
   /// Encoded keys of the target's rows from before activation that got their first version here:
   /// where a unique value is disputed they still count as rows without one.
