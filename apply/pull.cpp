@@ -129,7 +129,7 @@ class Pull {
       } catch (const Collision&) {
         // A dry run's caller holds the transaction that broke.
         if (request_.dry_run || ++collisions == kCollisions) throw;
-        if (collisions >= kHopefulAttempts && may_exclude_) exclusion_ = Exclusion::applications;
+        if (collisions >= kHopefulAttempts) end_collisions();
         --attempt;
         continue;
       } catch (const RowLocked&) {
@@ -138,6 +138,7 @@ class Pull {
           // Whoever has written to one of the tables, and does not end, is not waited for again.
           exclusion_ = Exclusion::sessions;
           may_exclude_ = false;
+          passes_over_locked_ = passes_over_changed_ = true;
         } else if (std::exchange(passes_over_locked_, true)) {
           throw;
         }
@@ -153,6 +154,16 @@ class Pull {
   }
 
  private:
+  /// Whoever holds rows for long lets nobody keep the others out, who meanwhile would all queue up
+  /// behind us.
+  void end_collisions() {
+    if (passes_over_locked_ && !passes_over_changed_) {
+      passes_over_changed_ = true;
+    } else if (may_exclude_) {
+      exclusion_ = Exclusion::applications;
+    }
+  }
+
   /// False: start anew, the target was another by the time its lock was held. `target_first` takes
   /// that lock before the source is read, so that this cannot happen again.
   bool attempt_once(std::int64_t started_at_us, bool target_first) {
@@ -358,7 +369,8 @@ class Pull {
   void open_target() {
     if (!request_.dry_run) {
       target_.begin_write(exclusion_);
-      target_.treat_locked_rows(passes_over_locked_        ? LockedRows::pass_over
+      target_.treat_locked_rows(passes_over_changed_       ? LockedRows::pass_over_changed
+                                : passes_over_locked_      ? LockedRows::pass_over
                                 : request_.comes_back_soon ? LockedRows::wait_briefly
                                                            : LockedRows::wait);
     }
@@ -576,7 +588,8 @@ class Pull {
                                 .conflicts = conflicts,
                                 .session_id = request_.session_id,
                                 .references = references,
-                                .passes_over_locked = passes_over_locked_}));
+                                .passes_over_locked = passes_over_locked_,
+                                .passes_over_changed = passes_over_changed_}));
       references.add(*appliers_.back());
     }
   }
@@ -721,6 +734,7 @@ class Pull {
   Exclusion exclusion_ = Exclusion::sessions;
   bool may_exclude_ = true;
   bool passes_over_locked_ = false;
+  bool passes_over_changed_ = false;
   std::vector<bool> wanted_;
   std::vector<bool> was_restored_;  // backup: table by table, see compare::PullContext
   std::vector<Knowledge> met_;      // backup: what the source knew when the two met last

@@ -94,7 +94,7 @@ void TableApplier::set_delete_aside(const Withdrawal& withdrawal, const Refusal&
                                .source = context_.source.name(),
                                .session_id = context_.session_id,
                                .since_us = target_.clock_us()};
-  target_.quarantine(table_, waiting);
+  let_wait(waiting);
   refused_now_.insert(encoded(to_views(withdrawal.key)));
   ++counts_.quarantined;
   context_.conflicts.tell_waiting(table_.spec.name, waiting);
@@ -130,7 +130,7 @@ void TableApplier::pass_over(const ChangedRow& incoming, const std::optional<Ver
                                .since_us = target_.clock_us(),
                                .locked = true,
                                .met = change_of(target_.find(table_, incoming.key).version)};
-  target_.quarantine(table_, waiting);
+  let_wait(waiting);
   tell_locked(waiting);
 }
 
@@ -140,11 +140,11 @@ void TableApplier::tell_locked(const QuarantinedRow& waiting) {
   context_.conflicts.tell_waiting(table_.spec.name, waiting);
 }
 
-/// The row is locked still: what waits goes on waiting.
-bool TableApplier::stays_locked(const QuarantinedRow& waiting) {
+/// The row is locked still, so that `row` cannot be written: what waits goes on waiting.
+bool TableApplier::stays_locked(const QuarantinedRow& waiting, RowView row) {
   const auto key = to_views(waiting.key);
   if (locked_.contains(encoded(key))) return true;
-  if (!waiting.locked || !context_.passes_over_locked || !target_.is_row_locked(table_, key)) {
+  if (!waiting.locked || !context_.passes_over_locked || !target_.is_row_locked(table_, key, row)) {
     return false;
   }
   locked_.insert(encoded(key));
@@ -172,8 +172,10 @@ void TableApplier::note_unseen(QuarantinedRow& waiting, const LocalRow& local) {
 void TableApplier::require_settled(RowView key) {
   if (!context_.passes_over_locked) return;
   if (locked_.contains(encoded(key))) throw needs_locked_row();
-  const auto waiting = find_waiting(to_row(key));
-  if (waiting && waiting->locked && target_.is_row_locked(table_, key)) throw needs_locked_row();
+  const auto waiting = find_waiting(key);
+  if (waiting && waiting->locked && target_.is_row_locked(table_, key, to_views(waiting->row))) {
+    throw needs_locked_row();
+  }
 }
 
 /// Each was waited for: a transaction that keeps many from us, unseen, is not worth it.
@@ -257,7 +259,7 @@ void TableApplier::apply_contested(const std::vector<ContestedRow>& rows,
 
 void TableApplier::settle_with_waiting(const ChangedRow& incoming) {
   const LocalRow local = target_.find(table_, incoming.key);
-  auto waiting = find_waiting(to_row(incoming.key));
+  auto waiting = find_waiting(incoming.key);
   if (!waiting || drop_overtaken(*waiting, local)) {
     compare(incoming, local);
     return;
@@ -278,7 +280,7 @@ void TableApplier::judge_lone_waiting(const std::set<Row, KeyOrder>& keys) {
     const auto key = to_views(owned_key);
     if (waiting_keys_.erase(encoded(key)) == 0) continue;
     const LocalRow local = target_.find(table_, key);
-    auto waiting = find_waiting(owned_key);
+    auto waiting = find_waiting(key);
     if (waiting && !drop_overtaken(*waiting, local)) {
       note_unseen(*waiting, local);
       Verdict verdict{.local_present = local.present, .target_only = true};
@@ -292,12 +294,31 @@ void TableApplier::judge_lone_waiting(const std::set<Row, KeyOrder>& keys) {
   }
 }
 
-std::optional<QuarantinedRow> TableApplier::find_waiting(const Row& key) {
-  if (target_.count_quarantined() == 0) return std::nullopt;
-  for (QuarantinedRow& waiting : target_.quarantined(table_)) {
-    if (waiting.key == key) return std::move(waiting);
+std::unordered_map<std::string, QuarantinedRow>& TableApplier::waiting() {
+  if (waiting_) return *waiting_;
+  waiting_.emplace();
+  if (target_.count_quarantined() == 0) return *waiting_;
+  for (QuarantinedRow& row : target_.quarantined(table_)) {
+    std::string key = encoded(to_views(row.key));
+    waiting_->emplace(std::move(key), std::move(row));
   }
-  return std::nullopt;
+  return *waiting_;
+}
+
+std::optional<QuarantinedRow> TableApplier::find_waiting(RowView key) {
+  const auto found = waiting().find(encoded(key));
+  if (found == waiting().end()) return std::nullopt;
+  return found->second;
+}
+
+void TableApplier::let_wait(const QuarantinedRow& row) {
+  target_.quarantine(table_, row);
+  if (waiting_) waiting_->insert_or_assign(encoded(to_views(row.key)), row);
+}
+
+void TableApplier::release(RowView key) {
+  target_.release_quarantined(table_, key);
+  if (waiting_) waiting_->erase(encoded(key));
 }
 
 void TableApplier::act_on_waiting(const Verdict& verdict, const ChangedRow& incoming,
@@ -315,7 +336,7 @@ void TableApplier::act_on_waiting(const Verdict& verdict, const ChangedRow& inco
       return;
     case compare::Action::take_version:
       waiting.version = incoming.version;
-      target_.quarantine(table_, waiting);
+      let_wait(waiting);
       return;
     case compare::Action::take:
     case compare::Action::take_as_new: {
@@ -324,14 +345,14 @@ void TableApplier::act_on_waiting(const Verdict& verdict, const ChangedRow& inco
                                                  : new_version(decision.later_than_us);
       if (verdict.equal) {
         waiting.version = version;
-        target_.quarantine(table_, waiting);
-      } else if (stays_locked(waiting)) {
+        let_wait(waiting);
+      } else if (stays_locked(waiting, incoming.row)) {
         waiting.row = to_row(incoming.row);
         waiting.version = version;
         waiting.source = context_.source.name();
-        target_.quarantine(table_, waiting);
+        let_wait(waiting);
       } else {
-        target_.release_quarantined(table_, incoming.key);
+        release(incoming.key);
         // The delete of a row that cannot be here has nothing else to delete.
         if (!incoming.present && !waiting.fits_types) return;
         write(incoming, verdict.local_present, version);
@@ -340,10 +361,10 @@ void TableApplier::act_on_waiting(const Verdict& verdict, const ChangedRow& inco
     }
     case compare::Action::keep_as_new:
       waiting.version = new_version(decision.later_than_us);
-      target_.quarantine(table_, waiting);
+      let_wait(waiting);
       return;
     case compare::Action::forget:
-      target_.release_quarantined(table_, incoming.key);
+      release(incoming.key);
       write({.key = incoming.key}, verdict.local_present, std::nullopt);
       return;
   }
@@ -351,6 +372,7 @@ void TableApplier::act_on_waiting(const Verdict& verdict, const ChangedRow& inco
 
 void TableApplier::apply_verdicts() {
   auto& rows = static_cast<Spool&>(*verdict_rows_);
+  looks_at_locks_ = context_.passes_over_locked;
   ChangedRow incoming;
   for (const Verdict& verdict : verdicts_) {
     rows.next(incoming);
@@ -360,6 +382,7 @@ void TableApplier::apply_verdicts() {
     }
     act(verdict.decision, incoming, local, verdict.equal);
   }
+  looks_at_locks_ = false;
   verdicts_.clear();
   verdict_rows_.reset();
 }
@@ -399,7 +422,9 @@ void TableApplier::act(const compare::Decision& decision, const ChangedRow& inco
 
 void TableApplier::write(const ChangedRow& incoming, bool local_present,
                          const std::optional<Version>& version) {
-  if (locked_.contains(encoded(incoming.key))) {
+  if (locked_.contains(encoded(incoming.key)) ||
+      (looks_at_locks_ && local_present &&
+       target_.is_row_locked(table_, incoming.key, incoming.row))) {
     pass_over(incoming, version);
     return;
   }
@@ -424,6 +449,10 @@ void TableApplier::write(const ChangedRow& incoming, bool local_present,
     refusal = target_.put_row(table_, incoming.key, incoming.row);
   } catch (const RowLocked&) {
     if (!may_run_into_another()) throw;
+    pass_over(incoming, version);
+    return;
+  } catch (const Collision&) {
+    if (!context_.passes_over_changed) throw;
     pass_over(incoming, version);
     return;
   }
@@ -466,14 +495,14 @@ void TableApplier::park(RowView key, RowView row, const std::optional<Version>& 
     return;
   }
   if (refusal.kind != Refusal::Kind::unique) {
-    target_.quarantine(table_, {.key = to_row(key),
-                                .row = to_row(row),
-                                .version = version,
-                                .reason = refusal.reason,
-                                .source = context_.source.name(),
-                                .session_id = context_.session_id,
-                                .since_us = target_.clock_us(),
-                                .fits_types = refusal.kind != Refusal::Kind::type});
+    let_wait({.key = to_row(key),
+              .row = to_row(row),
+              .version = version,
+              .reason = refusal.reason,
+              .source = context_.source.name(),
+              .session_id = context_.session_id,
+              .since_us = target_.clock_us(),
+              .fits_types = refusal.kind != Refusal::Kind::type});
     ++refused_;
     return;
   }
@@ -483,23 +512,20 @@ void TableApplier::park(RowView key, RowView row, const std::optional<Version>& 
 // Whatever waits here is tried again after everything else of the table is written. The row gets a
 // new version: its own is known already to whoever is behind this node, without the row.
 void TableApplier::delete_waiting(const ChangedRow& tombstone) {
-  if (!tombstone.version || target_.count_quarantined() == 0) return;
-  const Row key = to_row(tombstone.key);
-  for (const QuarantinedRow& waiting : target_.quarantined(table_)) {
-    if (waiting.key != key) continue;
-    const bool seen = !waiting.version || context_.source_state.knowledge.covers(*waiting.version);
-    if (!seen && !is_later(*tombstone.version, *waiting.version)) return;
-    if (!seen) {
-      ConflictSide loser{.node = waiting.source,
-                         .version = waiting.version,
-                         .present = waiting.present(),
-                         .row = waiting.row};
-      log(ConflictType::delete_updated, ConflictStatus::resolved, tombstone.key,
-          source_side(tombstone), std::move(loser));
-    }
-    target_.release_quarantined(table_, tombstone.key);
-    return;
+  if (!tombstone.version) return;
+  const auto waiting = find_waiting(tombstone.key);
+  if (!waiting) return;
+  const bool seen = !waiting->version || context_.source_state.knowledge.covers(*waiting->version);
+  if (!seen && !is_later(*tombstone.version, *waiting->version)) return;
+  if (!seen) {
+    ConflictSide loser{.node = waiting->source,
+                       .version = waiting->version,
+                       .present = waiting->present(),
+                       .row = waiting->row};
+    log(ConflictType::delete_updated, ConflictStatus::resolved, tombstone.key,
+        source_side(tombstone), std::move(loser));
   }
+  release(tombstone.key);
 }
 
 /// The place was taken by a later row. It is one of this node's own, whose author has not seen what
@@ -519,7 +545,7 @@ bool TableApplier::drop_overtaken(const QuarantinedRow& waiting, const LocalRow&
                             : ConflictType::update_deleted,
         ConflictStatus::resolved, key, target_side(local), std::move(loser));
   }
-  target_.release_quarantined(table_, key);
+  release(key);
   return true;
 }
 
@@ -529,7 +555,7 @@ void TableApplier::retry_quarantined() {
     const auto key = to_views(waiting.key);
     const auto row = to_views(waiting.row);
     LocalRow local = target_.find(table_, key);
-    if (drop_overtaken(waiting, local) || stays_locked(waiting)) continue;
+    if (drop_overtaken(waiting, local) || stays_locked(waiting, row)) continue;
     note_unseen(waiting, local);
     if (!waiting.present()) {
       retry_delete(waiting, std::move(local));
@@ -553,18 +579,25 @@ void TableApplier::retry_delete(const QuarantinedRow& waiting, LocalRow local) {
   const auto key = to_views(waiting.key);
   const auto version = [&] { return later_version(waiting.version->changed_at_us); };
   if (local.present && !target_.referrers(table_, to_views(local.row), {}).empty()) {
-    target_.release_quarantined(table_, key);
+    release(key);
     withdraw({.key = waiting.key, .row = {}, .version = version(), .local = std::move(local)});
     return;
   }
   if (refused_now_.contains(encoded(key))) return;
-  if (target_.put_row(table_, key, {})) {
+  bool refused = true;
+  try {
+    refused = target_.put_row(table_, key, {}).has_value();
+  } catch (const RowLocked&) {
+    if (!may_run_into_another()) throw;
+    ++counts_.locked;
+  }
+  if (refused) {
     ++counts_.quarantined;
     context_.conflicts.tell_waiting(table_.spec.name, waiting);
     return;
   }
   target_.put_version(table_, key, false, version());
-  target_.release_quarantined(table_, key);
+  release(key);
   count_write(local.present, false);
 }
 
@@ -573,6 +606,10 @@ bool TableApplier::try_to_take_in(const Arrival& arrival) {
     return !take_in(arrival);
   } catch (const RowLocked&) {
     if (!may_run_into_another()) throw;
+    ++counts_.locked;
+    return false;
+  } catch (const Collision&) {
+    if (!context_.passes_over_changed) throw;
     ++counts_.locked;
     return false;
   }
@@ -590,13 +627,7 @@ std::vector<Row> TableApplier::orphans() {
   return keys;
 }
 
-bool TableApplier::is_quarantined(RowView key) {
-  if (target_.count_quarantined() == 0) return false;
-  const Row wanted = to_row(key);
-  const std::vector<QuarantinedRow> waiting = target_.quarantined(table_);
-  return std::any_of(waiting.begin(), waiting.end(),
-                     [&](const QuarantinedRow& row) { return row.key == wanted; });
-}
+bool TableApplier::is_quarantined(RowView key) { return waiting().contains(encoded(key)); }
 
 bool TableApplier::is_overtaken(const Withdrawal& withdrawal) {
   const std::optional<Version> now = target_.find(table_, to_views(withdrawal.key)).version;
@@ -664,7 +695,7 @@ void TableApplier::keep(const Withdrawal& withdrawal, std::optional<std::int64_t
 }
 
 bool TableApplier::clear_place(RowView key, const Row& row) {
-  const auto waiting = find_waiting(to_row(key));
+  const auto waiting = find_waiting(key);
   if (!waiting || waiting->row == row) return false;
   const LocalRow local = target_.find(table_, key);
   if (!local.present || drop_overtaken(*waiting, local) || target_.put_row(table_, key, {})) {
@@ -695,7 +726,7 @@ void TableApplier::bury(RowView key, const LocalRow& row, const Deletion& deleti
     }
   }
   target_.put_version(table_, key, false, later_version(deletion.later_than_us));
-  target_.release_quarantined(table_, key);
+  release(key);
   count_write(present, false);
 }
 
@@ -727,7 +758,7 @@ std::optional<Refusal> TableApplier::take_in(const Arrival& arrival) {
     if (arrival.from_quarantine) {
       version = later_version(arrival.version ? std::optional(arrival.version->changed_at_us)
                                               : std::nullopt);
-      target_.release_quarantined(table_, key);
+      release(key);
     }
     park(key, row, version, *refusal);
     return std::nullopt;
@@ -740,7 +771,7 @@ std::optional<Refusal> TableApplier::take_in(const Arrival& arrival) {
     const auto later_than =
         arrival.version ? std::optional(arrival.version->changed_at_us) : std::nullopt;
     target_.put_version(table_, key, true, later_version(later_than));
-    target_.release_quarantined(table_, key);
+    release(key);
   } else {
     target_.put_version(table_, key, true, arrival.version);
   }
@@ -777,7 +808,7 @@ void TableApplier::set_aside(const Arrival& arrival) {
     target_.put_row(table_, key, {});
     target_.put_version(table_, key, false, std::nullopt);
   }
-  if (!arrival.from_quarantine) target_.quarantine(table_, waiting);
+  if (!arrival.from_quarantine) let_wait(waiting);
   ++counts_.quarantined;
   context_.conflicts.tell_waiting(table_.spec.name, waiting);
 }

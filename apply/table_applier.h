@@ -7,6 +7,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <unordered_map>
 #include <unordered_set>
 #include <vector>
 
@@ -88,6 +89,7 @@ class TableApplier final : private ApplySink, private PairSink {
     std::string session_id;
     ReferenceKeeper& references;
     bool passes_over_locked = false;  // rows that other transactions hold are left to the next pull
+    bool passes_over_changed = false;  // those that they wrote meanwhile are too
   };
 
   explicit TableApplier(const Context& context);
@@ -179,7 +181,7 @@ class TableApplier final : private ApplySink, private PairSink {
   void pass_over(const ChangedRow& incoming, const std::optional<Version>& version);
   void tell_locked(const QuarantinedRow& waiting);
   bool may_run_into_another();
-  bool stays_locked(const QuarantinedRow& waiting);
+  bool stays_locked(const QuarantinedRow& waiting, RowView row);
   void note_unseen(QuarantinedRow& waiting, const LocalRow& local);
   void require_settled(RowView key);
   RowLocked needs_locked_row() const;
@@ -190,7 +192,11 @@ class TableApplier final : private ApplySink, private PairSink {
   void settle_with_waiting(const ChangedRow& incoming);
   void act_on_waiting(const Verdict& verdict, const ChangedRow& incoming, QuarantinedRow waiting);
   void judge_lone_waiting(const std::set<Row, KeyOrder>& keys);
-  std::optional<QuarantinedRow> find_waiting(const Row& key);
+  /// The rows of the table that wait, by encoded key; read when they are first asked for.
+  std::unordered_map<std::string, QuarantinedRow>& waiting();
+  std::optional<QuarantinedRow> find_waiting(RowView key);
+  void let_wait(const QuarantinedRow& row);
+  void release(RowView key);
   bool drop_overtaken(const QuarantinedRow& waiting, const LocalRow& local);
   void act(const compare::Decision& decision, const ChangedRow& incoming, const LocalRow& local,
            bool equal);
@@ -248,11 +254,13 @@ class TableApplier final : private ApplySink, private PairSink {
   bool filled_ = false;                     // an empty table
   std::int64_t refused_ = 0;                // rows that went to quarantine
   std::unordered_set<std::string> locked_;  // encoded keys of rows that other transactions lock
+  bool looks_at_locks_ = false;             // before it writes: nobody has done so yet
   std::unordered_set<std::string> refused_now_;  // deletes that were refused a moment ago
-  int run_into_ = 0;                             // how many of them were found by waiting for them
+  int run_into_ = 0;  // how many locked rows were found by waiting for them
   /// Encoded keys of the target's rows from before activation that got their first version here:
   /// where a unique value is disputed they still count as rows without one.
   std::unordered_set<std::string> joined_keys_;
+  std::optional<std::unordered_map<std::string, QuarantinedRow>> waiting_;
   // Full compare: keys of rows that wait here, without those that the source has something for.
   std::set<std::string> waiting_keys_;
 };

@@ -40,11 +40,11 @@ void rise_above_waiting(Node& node, const ActiveTable& table, TableState& state,
                         std::int64_t numbered) {
   if (node.count_quarantined() == 0) return;
   for (const QuarantinedRow& waiting : node.quarantined(table)) {
+    // Whoever kept the row locked had changed it already: there the time decides.
+    if (!waiting.version || waiting.locked) continue;
     const auto key = to_views(waiting.key);
     const LocalRow local = node.find(table, key);
-    if (!waiting.version || !local.version || local.version->origin != state.origin) continue;
-    // Whoever kept the row locked had changed it already: there the time decides.
-    if (waiting.locked) continue;
+    if (!local.version || local.version->origin != state.origin) continue;
     if (local.version->sequence <= numbered || is_later(*local.version, *waiting.version)) continue;
     Version version = *local.version;
     version.changed_at_us = waiting.version->changed_at_us + 1;

@@ -46,6 +46,8 @@ enum class LockedRows : std::uint8_t {
   wait,          // it is waited for as long as the configuration allows, then RowLocked is thrown
   wait_briefly,  // the same, but no longer than most transactions take
   pass_over,     // apply_known() hands it over as refused; whatever else meets it throws RowLocked
+  pass_over_changed,  // the same, also what another transaction wrote since this one's snapshot,
+                      // of which whatever else meets it throws Collision and can go on
 };
 
 enum class CaptureHealth : std::uint8_t {
@@ -131,7 +133,7 @@ struct Refusal {
     check,
     foreign_key,
     type,
-    locked,  // only in apply_known() with LockedRows::pass_over
+    locked,  // only in apply_known() where such rows are passed over
   } kind = Kind::check;
   std::string reason;       // the engine's own words
   std::string logged = {};  // the same without values of rows, where `reason` may hold some
@@ -275,9 +277,11 @@ class Node {
   void begin_write() { begin_write(Exclusion::sessions); }
   /// In a write transaction, until it ends; at first it waits.
   virtual void treat_locked_rows(LockedRows) {}
-  /// Another transaction locks the row, if it is there; otherwise this one locks it now. In a write
-  /// transaction that passes over locked rows.
-  virtual bool is_row_locked(const ActiveTable& /*table*/, RowView /*key*/) { return false; }
+  /// Another transaction locks the row, if it is there, so that `row` (empty: its delete) cannot be
+  /// written; otherwise this one locks it now. In a write transaction that passes over locked rows.
+  virtual bool is_row_locked(const ActiveTable& /*table*/, RowView /*key*/, RowView /*row*/) {
+    return false;
+  }
   /// What was written survives a loss of power when this returns.
   virtual void commit() = 0;
   /// As commit(), but a loss of power may undo it until make_durable(): nobody may be told of it

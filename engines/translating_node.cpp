@@ -213,6 +213,14 @@ std::unique_ptr<RowStream> TranslatingNode::all_rows(const ActiveTable& table) {
   return std::make_unique<ShownRows>(inner_.all_rows(translated.own), translated);
 }
 
+bool TranslatingNode::is_row_locked(const ActiveTable& table, RowView key, RowView row) {
+  Translation& translated = translation(table);
+  std::vector<ValueView> own_key, own_row;
+  if (translated.to_own.convert_key(key, own_key)) return false;
+  if (!row.empty() && translated.to_own.convert_row(row, own_row)) return false;
+  return inner_.is_row_locked(translated.own, own_key, own_row);
+}
+
 LocalRow TranslatingNode::find(const ActiveTable& table, RowView key) {
   Translation& translated = translation(table);
   std::vector<ValueView> own_key;

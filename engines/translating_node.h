@@ -37,9 +37,7 @@ class TranslatingNode final : public Node {
   using Node::begin_write;
   void begin_write(Exclusion exclusion) override { inner_.begin_write(exclusion); }
   void treat_locked_rows(LockedRows treatment) override { inner_.treat_locked_rows(treatment); }
-  bool is_row_locked(const ActiveTable& table, RowView key) override {
-    return inner_.is_row_locked(own(table), key);
-  }
+  bool is_row_locked(const ActiveTable& table, RowView key, RowView row) override;
   void commit() override { inner_.commit(); }
   void commit_unsynced() override { inner_.commit_unsynced(); }
   void make_durable() override { inner_.make_durable(); }

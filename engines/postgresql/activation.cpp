@@ -62,10 +62,12 @@ KeyReading read_key(const TableSpec& spec, const CatalogTable& table) {
     const std::size_t ordinal = table.columns.at(name).ordinal;
     last = std::max(last, ordinal);
     if (!reading.keys.empty()) reading.keys += ", ";
-    reading.keys += by_name ? quoted_name(name) : "r." + position_name(ordinal);
+    reading.keys += "r." + (by_name ? quoted_name(name) : position_name(ordinal));
   }
+  // Without a name before it, a column called like one of the function's variables would be both.
+  reading.alias = " AS r";
   if (by_name) return reading;
-  reading.alias = " AS r(";
+  reading.alias += "(";
   for (std::size_t i = 1; i <= last; ++i) {
     reading.alias += (i > 1 ? ", " : "") + position_name(i);
   }

@@ -17,6 +17,9 @@ namespace {
 constexpr int kOldestServer = 150000;
 constexpr char kLockNotAvailable[] = "55P03";
 
+/// Written since the snapshot, or a deadlock.
+bool is_collision(std::string_view sqlstate) { return sqlstate == "40001" || sqlstate == "40P01"; }
+
 constexpr char kSettings[] =
     "SET client_encoding = 'UTF8'; SET standard_conforming_strings = on; SET search_path = '';"
     "SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'postgres'; SET TimeZone = 'UTC';"
@@ -406,9 +409,12 @@ std::optional<Refusal> Connection::run_or_refuse(const std::string& sql,
   }
   const ServerError error = server_error(result, handle_);
   std::optional<Refusal> refusal = refusal_of(error);
-  if (!refusal && error.sqlstate != kLockNotAvailable) fail(error, "a row could not be written");
+  const bool can_go_on =
+      refusal || error.sqlstate == kLockNotAvailable || is_collision(error.sqlstate);
+  if (!can_go_on) fail(error, "a row could not be written");
   execute("ROLLBACK TO SAVEPOINT tidemark_row; RELEASE SAVEPOINT tidemark_row");
   fail_if_locked(error);
+  if (!refusal) fail(error, "a row could not be written");
   return refusal;
 }
 
@@ -472,7 +478,7 @@ void Connection::fail(const ServerError& error, std::string_view action) const {
   const std::string words = error.message + (error.detail.empty() ? "" : " (" + error.detail + ")");
   const std::string& state = error.sqlstate;
   const std::string_view state_class = std::string_view(state).substr(0, 2);
-  if (state == "40001" || state == "40P01") {
+  if (is_collision(state)) {
     throw Collision(where + "another transaction wrote the same rows (" + words + ")",
                     "Nothing was written; run the session again.");
   }

@@ -101,12 +101,13 @@ class Connection {
   /// one after the other, and none after one that failed.
   std::vector<Rows> run_all(const std::vector<Statement>& statements);
   /// The same, but a row that a constraint or a type refuses is a value and not an Error. Only
-  /// inside a transaction: a savepoint keeps it usable, also when RowLocked is thrown.
+  /// inside a transaction: a savepoint keeps it usable, also when RowLocked or Collision is thrown.
   std::optional<Refusal> run_or_refuse(const std::string& sql, const Parameters& parameters,
                                        std::int64_t& affected);
 
   /// One statement about many rows. False when it was refused for one of them; the transaction is
-  /// then, and when RowLocked is thrown, good for nothing but a rollback to a savepoint.
+  /// then, and when RowLocked or Collision is thrown, good for nothing but a rollback to a
+  /// savepoint.
   bool try_run(const std::string& sql, std::int64_t& affected);
 
   // COPY ... FROM STDIN, text form: begun, fed in pieces of any size while the server works, and

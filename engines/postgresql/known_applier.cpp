@@ -10,7 +10,6 @@ constexpr std::int64_t kOneByOne = 8;
 constexpr int kHandedOver = 1000;
 constexpr std::size_t kSent = 64u << 10;
 constexpr std::size_t kCopied = 8u << 20;
-constexpr std::chrono::milliseconds kShortWait(100);
 
 }  // namespace
 
@@ -26,6 +25,9 @@ KnownApplier::KnownApplier(PostgresqlNode& node, const ActiveTable& table,
       covered_(node.origins_.covered(source_knowledge, "v.")) {}
 
 PullCounts KnownApplier::apply() {
+  // What is locked without being seen, a key or unique value that somebody is about to insert, a
+  // row that is referred to, is found by running into it.
+  if (node_.passes_over_) node_.wait_for_rows_shortly(*sql_);
   if (!stage_.is_loaded() && !stage_.checks_text() && !table_.fire_triggers &&
       node_.is_empty(table_)) {
     fill_empty_table();
@@ -36,7 +38,7 @@ PullCounts KnownApplier::apply() {
   counts_.received = stage_.count();
   node_.mark_withdrawals(table_, stage_.name());
   hand_over_refused();
-  hand_over_locked();
+  if (node_.passes_over_) hand_over_locked(0, stage_.count());
   weigh();
   if (undecided_ > 0) hand_over_undecided();
   if (passed_over_ > 0 || undecided_ > 0) drop_what_came_by_another_way();
@@ -166,40 +168,72 @@ void KnownApplier::drop(const Rows& rows) {
   connection_.query("DELETE FROM " + stage_.name() + " WHERE pos IN (" + positions + ")");
 }
 
+/// Of the rows after `first` up to `last`. Those that others wrote since the snapshot are found by
+/// halving; whatever we have locked by then stays as it is.
+void KnownApplier::hand_over_locked(std::int64_t first, std::int64_t last) {
+  if (first >= last) return;
+  const std::string range =
+      "s.pos > " + std::to_string(first) + " AND s.pos <= " + std::to_string(last);
+  const auto hand_over = [this](const Rows& rows) {
+    if (rows.empty()) return;
+    for_each(rows, [this](const ChangedRow& row) { sink_.refused(row, locked()); });
+    drop(rows);
+  };
+  if (!node_.passes_over_changed_) {
+    for (const Rows& rows : find_locked(range)) hand_over(rows);
+    return;
+  }
+  connection_.execute("SAVEPOINT tidemark_batch");
+  std::vector<Rows> found;
+  try {
+    found = find_locked(range);
+  } catch (const Collision&) {
+    connection_.execute("ROLLBACK TO SAVEPOINT tidemark_batch; RELEASE SAVEPOINT tidemark_batch");
+    if (last - first == 1) {
+      hand_over(connection_.query(staged_rows(" WHERE " + range)));
+      return;
+    }
+    const std::int64_t middle = first + (last - first) / 2;
+    hand_over_locked(first, middle);
+    hand_over_locked(middle, last);
+    return;
+  }
+  connection_.execute("RELEASE SAVEPOINT tidemark_batch");
+  for (const Rows& rows : found) hand_over(rows);
+}
+
 // Our own lock is of the kind that the write itself takes, so that no row is passed over that could
-// be written. Locks on whole tables are waited for as long as ever.
-void KnownApplier::hand_over_locked() {
-  if (!node_.passes_over_) return;
-  node_.wait_for_locks(connection_.lock_timeout());
+// be written.
+std::vector<Rows> KnownApplier::find_locked(const std::string& range) {
+  std::vector<Rows> found;
   const std::string here =
-      sql_->table() + " AS t ON " + sql_->key_is_staged("t.", "s.") + " WHERE ";
+      sql_->table() + " AS t ON " + sql_->key_is_staged("t.", "s.") + " WHERE " + range + " AND ";
   for (const auto& [which, lock] :
        {std::pair("s.present", "NO KEY UPDATE"), std::pair("NOT s.present", "UPDATE")}) {
     const std::string chosen = here + which;
-    const Rows rows = connection_.query(
-        "WITH free AS MATERIALIZED (SELECT s.pos FROM " + stage_.name() + " AS s JOIN " + chosen +
-        " FOR " + lock + " OF t SKIP LOCKED) " +
-        staged_rows(" JOIN " + chosen + " AND s.pos NOT IN (SELECT pos FROM free) ORDER BY s.pos"));
-    if (rows.empty()) continue;
-    for_each(rows, [this](const ChangedRow& row) { sink_.refused(row, locked()); });
-    drop(rows);
+    found.push_back(
+        connection_.query("WITH free AS MATERIALIZED (SELECT s.pos FROM " + stage_.name() +
+                          " AS s JOIN " + chosen + " FOR " + lock + " OF t SKIP LOCKED) " +
+                          staged_rows(" JOIN " + chosen +
+                                      " AND s.pos NOT IN (SELECT pos FROM free) ORDER BY s.pos")));
   }
-  // What is locked without being seen, a key or unique value that somebody is about to insert, a
-  // row that is referred to, is found by running into it.
-  node_.wait_for_locks(kShortWait);
+  return found;
 }
 
 Refusal KnownApplier::locked() {
   return {.kind = Refusal::Kind::locked, .reason = "another transaction holds a lock on the row"};
 }
 
-/// As Connection::try_run(); a set with a row that is locked counts as refused where such rows are
-/// passed over.
+/// As Connection::try_run(); a set with a row that is locked, or was written since the snapshot,
+/// counts as refused where such rows are passed over.
 bool KnownApplier::run(const std::string& sql, std::int64_t& affected) {
   try {
     return connection_.try_run(sql, affected);
   } catch (const RowLocked&) {
     if (node_.may_pass_over_another()) return false;
+    throw;
+  } catch (const Collision&) {
+    if (node_.passes_over_changed_) return false;
     throw;
   }
 }
@@ -366,6 +400,9 @@ void KnownApplier::write_row(const ChangedRow& row) {
     refusal = node_.write_row(*sql_, row.key, row.row, inserted);
   } catch (const RowLocked&) {
     if (!node_.may_pass_over_another()) throw;
+    refusal = locked();
+  } catch (const Collision&) {
+    if (!node_.passes_over_changed_) throw;
     refusal = locked();
   }
   if (refusal) {

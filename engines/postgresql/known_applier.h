@@ -23,7 +23,8 @@ class KnownApplier {
 
  private:
   void hand_over_refused();
-  void hand_over_locked();
+  void hand_over_locked(std::int64_t first, std::int64_t last);
+  std::vector<Rows> find_locked(const std::string& range);
   void weigh();
   void hand_over_undecided();
   void drop_what_came_by_another_way();

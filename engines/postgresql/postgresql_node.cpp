@@ -14,6 +14,8 @@ constexpr std::int64_t kFormat = 7;
 constexpr std::chrono::milliseconds kBriefWait(500);
 /// For tables to which nobody writes.
 constexpr std::chrono::milliseconds kTableWait(2000);
+/// For rows, once those that can be seen to be locked are known.
+constexpr std::chrono::milliseconds kShortWait(100);
 /// For locked rows that are only found by running into them, after which so many are too many.
 constexpr int kMostWaits = 50;
 
@@ -173,17 +175,30 @@ void PostgresqlNode::begin_write(Exclusion exclusion) {
 }
 
 void PostgresqlNode::treat_locked_rows(LockedRows treatment) {
-  passes_over_ = treatment == LockedRows::pass_over;
+  passes_over_changed_ = treatment == LockedRows::pass_over_changed;
+  passes_over_ = treatment == LockedRows::pass_over || passes_over_changed_;
   if (treatment == LockedRows::wait_briefly) wait_for_locks(at_most(kBriefWait));
 }
 
-bool PostgresqlNode::is_row_locked(const ActiveTable& table, RowView key) {
+// Our lock is of the kind that the write takes: who refers to a row keeps nobody from updating it.
+bool PostgresqlNode::is_row_locked(const ActiveTable& table, RowView key, RowView row) {
   const std::shared_ptr<TableSql> sql = sql_of(table);
   if (!sql->can_hold_key(key)) return false;
-  const std::string row = " FROM " + sql->table() + " AS t WHERE " + sql->key_is("t.", 1);
+  const std::string here = " FROM " + sql->table() + " AS t WHERE " + sql->key_is("t.", 1);
+  const std::string lock =
+      here + (row.empty() ? " FOR UPDATE" : " FOR NO KEY UPDATE") + " SKIP LOCKED";
+  if (passes_over_changed_) {
+    std::int64_t locked_here = 0;
+    try {
+      connection_.run_or_refuse("SELECT" + lock, sql->encode_key(key), locked_here);
+    } catch (const Collision&) {
+      return true;
+    }
+    if (locked_here > 0) return false;
+    return !connection_.run_prepared("SELECT" + here, sql->encode_key(key)).empty();
+  }
   return connection_
-      .run_prepared("WITH free AS MATERIALIZED (SELECT" + row +
-                        " FOR UPDATE SKIP LOCKED) SELECT EXISTS (SELECT" + row +
+      .run_prepared("WITH free AS MATERIALIZED (SELECT" + lock + ") SELECT EXISTS (SELECT" + here +
                         ") AND NOT EXISTS (SELECT FROM free)",
                     sql->encode_key(key))
       .boolean(0, 0);
@@ -192,6 +207,13 @@ bool PostgresqlNode::is_row_locked(const ActiveTable& table, RowView key) {
 /// Until the transaction ends.
 void PostgresqlNode::wait_for_locks(std::chrono::milliseconds timeout) {
   connection_.execute(set_lock_timeout(timeout));
+}
+
+/// For the lock on the table itself, which a write would take, we still wait as long as ever.
+void PostgresqlNode::wait_for_rows_shortly(const TableSql& sql) {
+  wait_for_locks(connection_.lock_timeout());
+  connection_.execute("LOCK TABLE " + sql.table() + " IN ROW EXCLUSIVE MODE");
+  wait_for_locks(at_most(kShortWait));
 }
 
 std::chrono::milliseconds PostgresqlNode::at_most(std::chrono::milliseconds timeout) const {
@@ -221,7 +243,7 @@ void PostgresqlNode::commit() {
   checks_uniques_.clear();
   owed_keys_.clear();
   made_control_tables_ = false;
-  passes_over_ = false;
+  passes_over_ = passes_over_changed_ = false;
   passed_over_ = 0;
 }
 
@@ -235,7 +257,7 @@ void PostgresqlNode::rollback() noexcept {
   checks_uniques_.clear();
   grown_.clear();
   owed_keys_.clear();
-  passes_over_ = false;
+  passes_over_ = passes_over_changed_ = false;
   passed_over_ = 0;
   if (made_control_tables_) has_control_tables_ = false;
   made_control_tables_ = false;

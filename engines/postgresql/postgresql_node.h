@@ -39,7 +39,7 @@ class PostgresqlNode final : public Node {
   using Node::begin_write;
   void begin_write(Exclusion exclusion) override;
   void treat_locked_rows(LockedRows treatment) override;
-  bool is_row_locked(const ActiveTable& table, RowView key) override;
+  bool is_row_locked(const ActiveTable& table, RowView key, RowView row) override;
   void commit() override;
   void rollback() noexcept override;
 
@@ -183,6 +183,7 @@ class PostgresqlNode final : public Node {
   void wait_for_locks(std::chrono::milliseconds timeout);
   std::chrono::milliseconds at_most(std::chrono::milliseconds timeout) const;
   bool may_pass_over_another();
+  void wait_for_rows_shortly(const TableSql& sql);
 
   // Rows.
   void load_catalog();
@@ -222,9 +223,10 @@ class PostgresqlNode final : public Node {
   std::set<Filled> grown_;
   std::map<std::int64_t, std::vector<Filled>> sequences_;  // of each table, as of the last look
   std::set<std::int64_t> checks_uniques_;                  // tables, in this transaction
-  bool fires_triggers_ = false;  // those of applications, in this transaction
-  bool passes_over_ = false;     // rows that are locked, in this transaction
-  int passed_over_ = 0;          // how many times one of them was waited for
+  bool fires_triggers_ = false;       // those of applications, in this transaction
+  bool passes_over_ = false;          // rows that are locked, in this transaction
+  bool passes_over_changed_ = false;  // and those that others wrote since its snapshot
+  int passed_over_ = 0;               // how many times one of them was waited for
   std::int64_t stages_ = 0;
   std::string looked_at_;  // the snapshot of `pulse_`
   Pulse pulse_;

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Rows of the target that a transaction of an application holds, for hours or prepared for days: their changes wait for it, and
 nobody else's. Whatever that transaction does in the end, the later change wins, and both sides are equal."""
+import random
 import sys
+import threading
 import time
 
 from daemon_support import Daemon, wait_for
@@ -186,6 +188,76 @@ def test_many_rows_of_one_transaction(lab):
     end(holder, "COMMIT")
     settle(lab, a, b)
     require_equal(b.value("SELECT count(*) FROM item WHERE v = 'new'"), "20000", "rows")
+
+
+@test
+def test_a_full_compare_waits_for_none_of_the_rows(lab):
+    """Each was waited for as long as for the first, and fifty were the most."""
+    lab.settings["lock_timeout"] = "1s"
+    a, b = (PgNode(lab, name, ITEM) for name in "ab")
+    lab.job("ab", [a, b], max_deletes="100%")
+    for node in (a, b):
+        node.sql("INSERT INTO item SELECT n, 'c' || n, 'old' FROM generate_series(1, 200) n")
+    lab.activate()
+    a.sql("UPDATE item SET v = 'new' WHERE id <= 100")
+    b.sql("UPDATE item SET v = 'new' WHERE id > 100")
+    # Either may be the one that gives up its baseline.
+    holders = [holder_of(node, "SELECT FROM item WHERE id % 3 = 0 FOR UPDATE") for node in (a, b)]
+    require_equal(locked(lab.sync(code=3)), 66, "changes that wait")
+    for node in (a, b):
+        require_equal(node.value("SELECT count(*) FROM item WHERE v = 'new'"), "167", "rows that came to " + node.name)
+    for holder in holders:
+        end(holder, "ROLLBACK")
+    settle(lab, a, b)
+    require_equal(b.value("SELECT count(*) FROM item WHERE v = 'new'"), "200", "rows")
+
+
+@test
+def test_what_waits_does_not_wait_for_who_only_refers_to_the_row(lab):
+    """A row to which somebody always refers anew would never have come."""
+    lab.settings["lock_timeout"] = "1s"
+    a, b = pg_pair(lab, FAMILY, max_deletes="100%")
+    a.sql("INSERT INTO parent SELECT n, 'old' FROM generate_series(1, 20) n")
+    lab.sync()
+    holder = holder_of(b, "SELECT FROM parent WHERE id = 1 FOR UPDATE")
+    a.sql("UPDATE parent SET v = 'new'")
+    require_equal(locked(lab.sync(code=3)), 1, "changes that wait")
+    end(holder, "ROLLBACK")
+    holder = holder_of(b, "INSERT INTO child VALUES (100, 1, 'theirs')")
+    lab.sync()
+    require_equal(b.value("SELECT count(*) FROM parent WHERE v = 'new'"), "20", "parents that came")
+    end(holder, "ROLLBACK")
+
+
+@test
+def test_writers_who_never_pause_beside_one_who_does_not_end(lab):
+    """The one keeps sessions from locking the table against the others, with whom every try collided."""
+    lab.settings["lock_timeout"] = "1s"
+    a, b = pg_pair(lab, ITEM, max_deletes="100%")
+    fill(lab, a, 300)
+    holder = holder_of(b, "UPDATE item SET v = 'held' WHERE id <= 3")
+    stop = threading.Event()
+
+    def write(number):
+        rng, session = random.Random(number), b.session()
+        while not stop.is_set():
+            session.run("UPDATE item SET v = 'w%d' WHERE id = %d" % (rng.randrange(10**6), rng.randint(4, 200)))
+        session.close()
+    writers = [threading.Thread(target=write, args=(number,)) for number in range(3)]
+    for writer in writers:
+        writer.start()
+    try:
+        for round_ in range(3):
+            a.sql("UPDATE item SET v = 'round %d'; INSERT INTO item VALUES (%d, 'n%d', 'new')" % (round_, 1000 + round_, round_))
+            require(locked(lab.sync(code=3)) >= 3, "changes that wait")
+            require_equal(b.value("SELECT count(*) FROM item WHERE id > 200 AND v = 'round %d' OR id = %d" % (round_, 1000 + round_)),
+                          str(101 + round_), "rows of nobody's")
+    finally:
+        stop.set()
+        for writer in writers:
+            writer.join()
+    end(holder, "COMMIT")
+    settle(lab, a, b)
 
 
 @test

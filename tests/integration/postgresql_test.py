@@ -314,6 +314,28 @@ PARTITIONED = """
 
 
 @test
+def test_p6_a_key_called_like_a_variable_of_the_capture_function(lab):
+    """Of a partitioned table it is read by its name, which was ambiguous: every statement of the application failed."""
+    names = ("stamp", "tg_op", "found", "new", "old", "capture", "r", "new_rows")
+    a, b = pg_pair(lab, "".join("""
+        CREATE TABLE {0}_log("{0}" integer, region text, v integer, PRIMARY KEY (region, "{0}")) PARTITION BY LIST (region);
+        CREATE TABLE {0}_north PARTITION OF {0}_log FOR VALUES IN ('north'); CREATE TABLE {0}_south PARTITION OF {0}_log FOR VALUES IN ('south');
+        """.format(name) for name in names), max_deletes="100%")
+    for name in names:
+        a.sql("""INSERT INTO {0}_log VALUES (1, 'north', 1), (2, 'south', 2), (3, 'north', 3), (4, 'south', 4);
+            UPDATE {0}_log SET v = 5 WHERE "{0}" <> 4; UPDATE {0}_log SET region = 'south' WHERE "{0}" = 1;
+            MERGE INTO {0}_log t USING (VALUES (2)) AS s(n) ON t."{0}" = s.n WHEN MATCHED THEN UPDATE SET region = 'north';
+            DELETE FROM {0}_log WHERE "{0}" = 3;""".format(name))
+    lab.sync()
+    for name in names:
+        require_same(name + "_log", a, b, '"%s"' % name)
+        a.sql("TRUNCATE %s_south" % name)
+    lab.sync()
+    for name in names:
+        require_equal(b.rows("SELECT * FROM %s_log" % name), [("2", "north", "5")], "rows of " + name)
+
+
+@test
 def test_p6_partitions_and_rows_that_move_between_them(lab):
     a, b = pg_pair(lab, PARTITIONED, max_deletes="100%")
     a.sql("""INSERT INTO event SELECT 'north', i, i FROM generate_series(1, 10) i;

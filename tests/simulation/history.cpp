@@ -287,6 +287,12 @@ class Maker {
       const Edge& met = history_.edges[edge];
       action.locks.push_back(
           {.node = random_.chance(0.3) ? met.first : met.second, .key = random_.below(kKeys)});
+      // In a chain of backups a source that is restored to a time before a row waited there does
+      // not send it again: not solved, and not a matter of who writes.
+      if (!options_.backups && random_.chance(0.4)) {
+        action.locks.back().writes = true;
+        action.locks.back().value = value();
+      }
     }
     if (action.fail_at == 0) met_.insert(edge);
   }
@@ -340,6 +346,7 @@ std::string describe(const History& history, const Action& action) {
       }
       for (const Lock& lock : action.locks) {
         text += ", " + name_of(lock.node) + " holds " + std::to_string(lock.key);
+        if (lock.writes) text += " and writes " + value_text(lock.value);
       }
       if (action.fail_at != 0) text += ", dies at step " + std::to_string(action.fail_at);
       return text;

@@ -46,11 +46,13 @@ struct Interruption {
   std::optional<std::string> value;
 };
 
-/// A row that a transaction of an application holds while a session is at work, which then ends
-/// without having written it.
+/// A row that a transaction of an application holds while a session is at work, and that it then
+/// has written, or not.
 struct Lock {
   std::size_t node = 0;
   std::int64_t key = 0;
+  bool writes = false;
+  std::optional<std::string> value = {};  // none: a delete
 };
 
 /// A foreign key of a world: rows of one table refer by column `column` (0 or 1 of the two that

@@ -324,6 +324,7 @@ void World::perform(const Action& action) {
       break;
     case ActionKind::session:
       session(history_.edges[action.edge], &action);
+      end_holders(action);
       break;
     case ActionKind::purge:
       purge(site);
@@ -590,6 +591,15 @@ void World::forget(const Site& site) {
     other->node->begin_write();
     other->node->forget_peer(uuid_of(site.name));
     other->node->commit();
+  }
+}
+
+/// What the transactions that held rows have written is seen now.
+void World::end_holders(const Action& action) {
+  for (const Lock& lock : action.locks) {
+    Site& site = *sites_[lock.node];
+    if (!lock.writes || !site.node || site.is_away) continue;
+    write(site, {.key = lock.key, .value = lock.value});
   }
 }
 

@@ -91,6 +91,7 @@ class World {
   void settle_as_far_as_checks_allow();
   bool may_wait() const;
   bool has_lone_checks() const;
+  void end_holders(const Action& action);
   void session(const Edge& edge, const Action* action);
   void observe(std::size_t node);
   void open(Site& site);
