@@ -104,7 +104,7 @@ std::string conflict_id(const Conflict& conflict);
 /// another transaction of the target locked: kept there until it can be written.
 struct QuarantinedRow {
   Row key;
-  Row row;  // empty: a delete
+  Row row;                         // empty: a delete
   std::optional<Version> version;  // none: a row from before activation
   std::string reason;              // the engine's words
   std::string source;              // configured name of the node that sent it
