@@ -20,6 +20,17 @@ constexpr const char* kNodeTables[] = {"tidemark_node",           "tidemark_orig
                                        "tidemark_peer",           "tidemark_key_range",
                                        "tidemark_heartbeat",      "tidemark_run"};
 
+/// Statements that have a capture function of their own.
+struct StatementKind {
+  const char* operation;
+  const char* stamp;  // as Stamp
+  const char* rows;   // the transition table
+  bool is_update;
+};
+constexpr StatementKind kStatementKinds[] = {{"insert", "1", "new_rows", false},
+                                             {"update", "0", "new_rows", true},
+                                             {"delete", "2", "old_rows", false}};
+
 std::string function_name(std::int64_t id) { return "tidemark.capture_" + std::to_string(id); }
 
 /// The type of a key column in the change log: wide enough for whatever the column may become, so
@@ -279,11 +290,20 @@ void PostgresqlNode::create_triggers(const CatalogTable& table, std::int64_t id)
                  {"moved_row", moved_row},
                  {"update", update + ";"},
                  {"quote", dollar_quote(table.spec)},
-                 {"keys", reading.keys},
-                 {"alias", reading.alias},
                  {"truncated_keys",
                   doubled(percents_doubled(joined_names(table.spec, table.spec.key)), '\'')}}));
   define("REVOKE ALL ON FUNCTION " + function_name(id) + "() FROM PUBLIC");
+  for (const StatementKind& kind : kStatementKinds) {
+    if (kind.is_update && table.is_partitioned) continue;
+    define(render("capture_statement", {{"id", number},
+                                        {"operation", kind.operation},
+                                        {"kind", kind.stamp},
+                                        {"rows", kind.rows},
+                                        {"quote", dollar_quote(table.spec)},
+                                        {"keys", reading.keys},
+                                        {"alias", reading.alias}}));
+    define("REVOKE ALL ON FUNCTION " + function_name(id) + "_" + kind.operation + "() FROM PUBLIC");
+  }
   if (table.is_partitioned) {
     std::vector<std::string> branches = table.branches;
     branches.insert(branches.begin(), table.quoted);
@@ -301,6 +321,7 @@ void PostgresqlNode::create_triggers(const CatalogTable& table, std::int64_t id)
       define(render(trigger, values));
     }
     std::map<std::string, std::string> update_values = values;
+    update_values["statement"] = table.is_partitioned ? "" : "_update";
     update_values["old_rows"] = table.is_partitioned ? "OLD TABLE AS old_rows " : "";
     define(render("capture_update", update_values));
     if (table.is_partitioned) continue;
@@ -323,10 +344,13 @@ void PostgresqlNode::drop_triggers(std::int64_t id) {
            quoted_name(rows.bytes(i, 1)) + "." + quoted_name(rows.bytes(i, 2)));
   }
   define("DROP FUNCTION IF EXISTS " + function_name(id) + "()");
+  for (const StatementKind& kind : kStatementKinds) {
+    define("DROP FUNCTION IF EXISTS " + function_name(id) + "_" + kind.operation + "()");
+  }
 }
 
 // What the server prints of all that captures a table: triggers of the table and of its partitions,
-// the function, the columns of log and versions. Whatever is changed, lost or added changes it.
+// the functions, the columns of log and versions. Whatever is changed, lost or added changes it.
 std::map<std::int64_t, std::string> PostgresqlNode::capture_digests(
     std::optional<std::int64_t> only) {
   const Rows rows = connection_.run_prepared(
@@ -344,8 +368,10 @@ std::map<std::int64_t, std::string> PostgresqlNode::capture_digests(
       "string_agg(pg_catalog.pg_get_triggerdef(t.oid) || t.tgenabled::text, ';' ORDER BY t.tgname) "
       "FROM trigger t WHERE t.tgrelid = r.relid AND t.id = k.id), ''), ';' ORDER BY "
       "r.relid::regclass::text) FROM relation r WHERE r.id = k.id), '') || coalesce((SELECT "
-      "pg_catalog.pg_get_functiondef(p.oid) FROM pg_catalog.pg_proc p WHERE p.oid = "
-      "to_regprocedure('tidemark.capture_' || k.id || '()')), '') || coalesce((SELECT "
+      "string_agg(pg_catalog.pg_get_functiondef(p.oid), ';' ORDER BY p.proname) FROM "
+      "pg_catalog.pg_proc p WHERE p.pronamespace = to_regnamespace('tidemark') AND p.proname IN "
+      "('capture_' || k.id, 'capture_' || k.id || '_insert', 'capture_' || k.id || '_update', "
+      "'capture_' || k.id || '_delete')), '') || coalesce((SELECT "
       "string_agg(c.relname || '.' || a.attname || ' ' || pg_catalog.format_type(a.atttypid, "
       "a.atttypmod), ';' ORDER BY c.relname, a.attnum) FROM pg_catalog.pg_class c JOIN "
       "pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 WHERE c.oid IN "

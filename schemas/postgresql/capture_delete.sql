@@ -1,2 +1,2 @@
 CREATE TRIGGER tidemark_{{id}}_delete AFTER DELETE ON {{table}} REFERENCING OLD TABLE AS old_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION tidemark.capture_{{id}}();
+  FOR EACH STATEMENT EXECUTE FUNCTION tidemark.capture_{{id}}_delete();

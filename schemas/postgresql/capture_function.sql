@@ -1,4 +1,4 @@
--- Logs the keys that a statement touched. It runs with the rights of its owner, because applications may
+-- Logs the keys that a statement touched, where capture_{{id}}_insert() and its like do not. It runs with the rights of its owner, because applications may
 -- not touch the control tables, and therefore finds nothing through a search_path of somebody else: functions,
 -- operators and types are named with their schema. (A search_path of its own would cost a fifth of all that an
 -- application's single-row update pays; transition tables come before any table of the same name.)
@@ -18,12 +18,8 @@ BEGIN
       AND pg_catalog.has_schema_privilege(session_user, 'tidemark', 'USAGE') THEN
     RETURN NULL;
   END IF;
-{{moved_row}}  IF TG_OP OPERATOR(pg_catalog.=) 'INSERT' THEN
-    INSERT INTO tidemark.log_{{id}} SELECT {{keys}}, capture.stamp OPERATOR(pg_catalog.+) 1 FROM new_rows{{alias}};
-  ELSIF TG_OP OPERATOR(pg_catalog.=) 'UPDATE' THEN
+{{moved_row}}  IF TG_OP OPERATOR(pg_catalog.=) 'UPDATE' THEN
 {{update}}
-  ELSIF TG_OP OPERATOR(pg_catalog.=) 'DELETE' THEN
-    INSERT INTO tidemark.log_{{id}} SELECT {{keys}}, capture.stamp OPERATOR(pg_catalog.+) 2 FROM old_rows{{alias}};
   ELSE
     EXECUTE pg_catalog.format('INSERT INTO tidemark.log_{{id}} SELECT {{truncated_keys}}, %s FROM ONLY %s', capture.stamp OPERATOR(pg_catalog.+) 2, TG_RELID::pg_catalog.regclass);
   END IF;
