@@ -65,9 +65,11 @@ std::pair<dev_t, ino_t> identity_of(const std::filesystem::path& file) {
   return {status.st_dev, status.st_ino};
 }
 
+}  // namespace
+
 /// Counts tries in vain and says what is to be told of them: the first, those whose pause has
 /// grown, and those that fail in another way.
-class Tries {
+class Watcher::Tries {
  public:
   explicit Tries(microseconds longest) : longest_us_(longest.count()), random_(seed()) {}
 
@@ -106,8 +108,6 @@ class Tries {
   microseconds pause_{};
   std::string told_;
 };
-
-}  // namespace
 
 // --- Files
 

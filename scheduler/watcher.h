@@ -77,6 +77,7 @@ class Watcher {
   void supervise();
 
  private:
+  class Tries;
   class FileEvents;
   class File;
   class Server;
