@@ -12,11 +12,18 @@
 namespace tidemark::sqlite {
 namespace {
 
-/// Closing the descriptor ends the lock: it belongs to the open file, not to the process.
+/// The lock belongs to the open file, not to the process: it ends with the last descriptor of it. A
+/// process that was forked a moment ago may still have one, so the lock is given back first.
 class FileLock final : public PairLock {
  public:
   explicit FileLock(int descriptor) : descriptor_(descriptor) {}
-  ~FileLock() override { close(descriptor_); }
+  ~FileLock() override {
+    struct flock range {};
+    range.l_type = F_UNLCK;
+    range.l_whence = SEEK_SET;
+    fcntl(descriptor_, F_OFD_SETLK, &range);
+    close(descriptor_);
+  }
   FileLock(const FileLock&) = delete;
   FileLock& operator=(const FileLock&) = delete;
 

@@ -2,8 +2,10 @@
 #include <doctest/doctest.h>
 
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <fstream>
 
 #include "model/error.h"
@@ -118,6 +120,26 @@ TEST_CASE("the journal mode stays as it is and says whether readers block (S28)"
   application.run("PRAGMA journal_mode = WAL");
   CHECK(application.open()->traits().snapshot_reads);
   CHECK(application.ask("PRAGMA journal_mode") == "wal");
+}
+
+TEST_CASE("the lock of a pair ends with its holder though a process was forked meanwhile") {
+  SqliteApplication application("CREATE TABLE t(id INTEGER PRIMARY KEY)");
+  const auto node = application.activate();
+  const auto other = application.open();
+  auto held = node->try_lock_pair(SqliteApplication::uuid(7));
+  REQUIRE(held);
+  // As between fork() and exec() of whatever a program starts: it has all descriptors still.
+  const pid_t child = fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    pause();
+    _exit(0);
+  }
+  CHECK_FALSE(other->try_lock_pair(SqliteApplication::uuid(7)));
+  held.reset();
+  CHECK(other->try_lock_pair(SqliteApplication::uuid(7)));
+  kill(child, SIGKILL);
+  waitpid(child, nullptr, 0);
 }
 
 TEST_CASE("the lock of a pair is beside the database and ends with its holder") {
