@@ -6,7 +6,7 @@ import signal
 import subprocess
 import time
 
-from support import Failure, require
+from support import Failure, compare_images, require
 
 WAIT_S = 30
 
@@ -115,3 +115,31 @@ def wait_for(condition, what, seconds=WAIT_S):
         if time.monotonic() > end:
             raise Failure("not within %d s: %s" % (seconds, what() if callable(what) else what))
         time.sleep(0.02)
+
+
+T = "CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT);"
+
+
+def pair(lab, wal=True, **job):
+    a, b = lab.pair(T, wal=wal, **{"schedule": "continuous", **job})
+    lab.activate()
+    return a, b
+
+
+def rows(node):
+    return node.rows("SELECT * FROM t ORDER BY id")
+
+
+def equal(*nodes):
+    first = nodes[0].image()
+    return all(not compare_images(first, node.image()) for node in nodes[1:])
+
+
+def wait_equal(*nodes, seconds=30):
+    wait_for(lambda: equal(*nodes), "equal nodes", seconds)
+
+
+def reloads(daemon):
+    before = daemon.log().count("configuration read anew")
+    daemon.reload()
+    wait_for(lambda: daemon.log().count("configuration read anew") > before, daemon.log)
