@@ -113,7 +113,10 @@ void note_heartbeat(const PullRequest& request) {
 class Pull {
  public:
   explicit Pull(PullRequest& request)
-      : request_(request), source_(request.source), target_(request.target) {}
+      : request_(request),
+        source_(request.source),
+        target_(request.target),
+        locked_rows_(request.comes_back_soon ? LockedRows::wait_briefly : LockedRows::wait) {}
 
   PullReport run() {
     const std::int64_t started_at_us = target_.clock_us();
@@ -138,9 +141,11 @@ class Pull {
           // Whoever has written to one of the tables, and does not end, is not waited for again.
           exclusion_ = Exclusion::sessions;
           may_exclude_ = false;
-          passes_over_locked_ = passes_over_changed_ = true;
-        } else if (std::exchange(passes_over_locked_, true)) {
+          locked_rows_ = LockedRows::pass_over_changed;
+        } else if (passes_over(locked_rows_)) {
           throw;
+        } else {
+          locked_rows_ = LockedRows::pass_over;
         }
         --attempt;
         continue;
@@ -157,8 +162,8 @@ class Pull {
   /// Whoever holds rows for long lets nobody keep the others out, who meanwhile would all queue up
   /// behind us.
   void end_collisions() {
-    if (passes_over_locked_ && !passes_over_changed_) {
-      passes_over_changed_ = true;
+    if (locked_rows_ == LockedRows::pass_over) {
+      locked_rows_ = LockedRows::pass_over_changed;
     } else if (may_exclude_) {
       exclusion_ = Exclusion::applications;
     }
@@ -312,9 +317,10 @@ class Pull {
       const std::vector<QuarantinedRow> rows = target_.quarantined(request_.target_tables[i].table);
       wanted_[i] = wanted_[i] || !rows.empty();
       // What was locked before most likely is so still.
-      passes_over_locked_ =
-          passes_over_locked_ || std::any_of(rows.begin(), rows.end(),
-                                             [](const QuarantinedRow& row) { return row.locked; });
+      if (std::any_of(rows.begin(), rows.end(),
+                      [](const QuarantinedRow& row) { return row.locked; })) {
+        locked_rows_ = std::max(locked_rows_, LockedRows::pass_over);
+      }
     }
     return std::find(wanted_.begin(), wanted_.end(), true) != wanted_.end();
   }
@@ -369,10 +375,7 @@ class Pull {
   void open_target() {
     if (!request_.dry_run) {
       target_.begin_write(exclusion_);
-      target_.treat_locked_rows(passes_over_changed_       ? LockedRows::pass_over_changed
-                                : passes_over_locked_      ? LockedRows::pass_over
-                                : request_.comes_back_soon ? LockedRows::wait_briefly
-                                                           : LockedRows::wait);
+      target_.treat_locked_rows(locked_rows_);
     }
     std::vector<std::int64_t> numbered;
     for (const CapturedTable& captured : request_.target_tables) {
@@ -588,8 +591,7 @@ class Pull {
                                 .conflicts = conflicts,
                                 .session_id = request_.session_id,
                                 .references = references,
-                                .passes_over_locked = passes_over_locked_,
-                                .passes_over_changed = passes_over_changed_}));
+                                .locked_rows = locked_rows_}));
       references.add(*appliers_.back());
     }
   }
@@ -597,8 +599,7 @@ class Pull {
   void finish_table(std::size_t index) {
     CapturedTable& into = request_.target_tables[index];
     PullCounts counts = appliers_[index]->counts();
-    const bool touched = counts.changed() != 0 || counts.conflicts != 0 ||
-                         counts.quarantined != 0 || counts.locked != 0;
+    const bool touched = counts.changed() != 0 || counts.conflicts != 0 || counts.quarantined != 0;
     if (!wanted_[index] && !touched) return;
     if (wanted_[index]) appliers_[index]->learn();
     counts.received = received_[index];
@@ -733,8 +734,7 @@ class Pull {
   PullReport report_;
   Exclusion exclusion_ = Exclusion::sessions;
   bool may_exclude_ = true;
-  bool passes_over_locked_ = false;
-  bool passes_over_changed_ = false;
+  LockedRows locked_rows_;
   std::vector<bool> wanted_;
   std::vector<bool> was_restored_;  // backup: table by table, see compare::PullContext
   std::vector<Knowledge> met_;      // backup: what the source knew when the two met last

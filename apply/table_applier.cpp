@@ -79,23 +79,31 @@ void TableApplier::withdraw(Withdrawal withdrawal) {
     if (!refusal) return;
     // Nothing else is in its way: a trigger of the application does not let it go.
     if (row.empty() && withdrawal.version && refusal->kind != Refusal::Kind::foreign_key) {
-      set_delete_aside(withdrawal, *refusal);
+      const QuarantinedRow waiting =
+          make_waiting(withdrawal.key, {}, withdrawal.version, refusal->reason);
+      let_wait(waiting);
+      keep_waiting(waiting);
+      refused_now_.insert(encoded(key));
       return;
     }
   }
   held_.push_back(std::move(withdrawal));
 }
 
-void TableApplier::set_delete_aside(const Withdrawal& withdrawal, const Refusal& refusal) {
-  const QuarantinedRow waiting{.key = withdrawal.key,
-                               .row = {},
-                               .version = withdrawal.version,
-                               .reason = refusal.reason,
-                               .source = context_.source.name(),
-                               .session_id = context_.session_id,
-                               .since_us = target_.clock_us()};
-  let_wait(waiting);
-  refused_now_.insert(encoded(to_views(withdrawal.key)));
+/// Came in this session, and does not go on.
+QuarantinedRow TableApplier::make_waiting(Row key, Row row, const std::optional<Version>& version,
+                                          const std::string& reason) {
+  return {.key = std::move(key),
+          .row = std::move(row),
+          .version = version,
+          .reason = reason,
+          .source = context_.source.name(),
+          .session_id = context_.session_id,
+          .since_us = target_.clock_us()};
+}
+
+/// It waits when the pull has ended, too.
+void TableApplier::keep_waiting(const QuarantinedRow& waiting) {
   ++counts_.quarantined;
   context_.conflicts.tell_waiting(table_.spec.name, waiting);
 }
@@ -121,34 +129,26 @@ void TableApplier::compare(const ChangedRow& incoming, const LocalRow& local) {
 void TableApplier::pass_over(const ChangedRow& incoming, const std::optional<Version>& version) {
   if (!version) throw needs_locked_row();
   locked_.insert(encoded(incoming.key));
-  const QuarantinedRow waiting{.key = to_row(incoming.key),
-                               .row = to_row(incoming.row),
-                               .version = version,
-                               .reason = "another transaction locks the row that it is to change",
-                               .source = context_.source.name(),
-                               .session_id = context_.session_id,
-                               .since_us = target_.clock_us(),
-                               .locked = true,
-                               .met = change_of(target_.find(table_, incoming.key).version)};
+  QuarantinedRow waiting = make_waiting(to_row(incoming.key), to_row(incoming.row), version,
+                                        "another transaction locks the row that it is to change");
+  waiting.locked = true;
+  waiting.met = change_of(target_.find(table_, incoming.key).version);
   let_wait(waiting);
-  tell_locked(waiting);
-}
-
-void TableApplier::tell_locked(const QuarantinedRow& waiting) {
   ++counts_.locked;
-  ++counts_.quarantined;
-  context_.conflicts.tell_waiting(table_.spec.name, waiting);
+  keep_waiting(waiting);
 }
 
 /// The row is locked still, so that `row` cannot be written: what waits goes on waiting.
 bool TableApplier::stays_locked(const QuarantinedRow& waiting, RowView row) {
   const auto key = to_views(waiting.key);
   if (locked_.contains(encoded(key))) return true;
-  if (!waiting.locked || !context_.passes_over_locked || !target_.is_row_locked(table_, key, row)) {
+  if (!waiting.locked || !passes_over(context_.locked_rows) ||
+      !target_.is_row_locked(table_, key, row)) {
     return false;
   }
   locked_.insert(encoded(key));
-  tell_locked(waiting);
+  ++counts_.locked;
+  keep_waiting(waiting);
   return true;
 }
 
@@ -157,20 +157,16 @@ void TableApplier::note_unseen(QuarantinedRow& waiting, const LocalRow& local) {
   if (!waiting.locked || change_of(local.version) == waiting.met) return;
   waiting.met = change_of(local.version);
   const auto key = to_views(waiting.key);
-  ConflictSide winner{.node = waiting.source,
-                      .version = waiting.version,
-                      .present = waiting.present(),
-                      .row = waiting.row};
   log(waiting.present() && local.present ? ConflictType::update_differs
       : waiting.present()                ? ConflictType::update_deleted
                                          : ConflictType::delete_updated,
-      ConflictStatus::resolved, key, std::move(winner), target_side(local));
+      ConflictStatus::resolved, key, waiting_side(waiting), target_side(local));
 }
 
 /// What is to become of the row for the sake of another one is not decided before the change that
 /// waits for it has its say: it may take it out of the way, or be later.
 void TableApplier::require_settled(RowView key) {
-  if (!context_.passes_over_locked) return;
+  if (!passes_over(context_.locked_rows)) return;
   if (locked_.contains(encoded(key))) throw needs_locked_row();
   const auto waiting = find_waiting(key);
   if (waiting && waiting->locked && target_.is_row_locked(table_, key, to_views(waiting->row))) {
@@ -178,16 +174,9 @@ void TableApplier::require_settled(RowView key) {
   }
 }
 
-/// Each was waited for: a transaction that keeps many from us, unseen, is not worth it.
-bool TableApplier::may_run_into_another() {
-  constexpr int kMost = 50;
-  return context_.passes_over_locked && ++run_into_ <= kMost;
-}
-
 RowLocked TableApplier::needs_locked_row() const {
   return RowLocked(where() + "another transaction holds a lock on a row on which others depend",
-                   "End that transaction: pg_stat_activity and pg_prepared_xacts tell which are "
-                   "open, and for how long. Then try again.");
+                   "end that transaction, then run the session again");
 }
 
 void TableApplier::refused(const ChangedRow& incoming, const Refusal& refusal) {
@@ -325,11 +314,7 @@ void TableApplier::act_on_waiting(const Verdict& verdict, const ChangedRow& inco
                                   QuarantinedRow waiting) {
   const compare::Decision& decision = verdict.decision;
   if (decision.conflict) {
-    log_decision(decision, incoming,
-                 {.node = waiting.source,
-                  .version = waiting.version,
-                  .present = waiting.present(),
-                  .row = waiting.row});
+    log_decision(decision, incoming, waiting_side(waiting));
   }
   switch (decision.action) {
     case compare::Action::keep:
@@ -372,7 +357,7 @@ void TableApplier::act_on_waiting(const Verdict& verdict, const ChangedRow& inco
 
 void TableApplier::apply_verdicts() {
   auto& rows = static_cast<Spool&>(*verdict_rows_);
-  looks_at_locks_ = context_.passes_over_locked;
+  looks_at_locks_ = passes_over(context_.locked_rows);
   ChangedRow incoming;
   for (const Verdict& verdict : verdicts_) {
     rows.next(incoming);
@@ -422,7 +407,7 @@ void TableApplier::act(const compare::Decision& decision, const ChangedRow& inco
 
 void TableApplier::write(const ChangedRow& incoming, bool local_present,
                          const std::optional<Version>& version) {
-  if (locked_.contains(encoded(incoming.key)) ||
+  if ((!locked_.empty() && locked_.contains(encoded(incoming.key))) ||
       (looks_at_locks_ && local_present &&
        target_.is_row_locked(table_, incoming.key, incoming.row))) {
     pass_over(incoming, version);
@@ -447,12 +432,8 @@ void TableApplier::write(const ChangedRow& incoming, bool local_present,
   std::optional<Refusal> refusal;
   try {
     refusal = target_.put_row(table_, incoming.key, incoming.row);
-  } catch (const RowLocked&) {
-    if (!may_run_into_another()) throw;
-    pass_over(incoming, version);
-    return;
-  } catch (const Collision&) {
-    if (!context_.passes_over_changed) throw;
+  } catch (const Error& error) {
+    if (!is_passed_over(error, context_.locked_rows)) throw;
     pass_over(incoming, version);
     return;
   }
@@ -495,14 +476,9 @@ void TableApplier::park(RowView key, RowView row, const std::optional<Version>& 
     return;
   }
   if (refusal.kind != Refusal::Kind::unique) {
-    let_wait({.key = to_row(key),
-              .row = to_row(row),
-              .version = version,
-              .reason = refusal.reason,
-              .source = context_.source.name(),
-              .session_id = context_.session_id,
-              .since_us = target_.clock_us(),
-              .fits_types = refusal.kind != Refusal::Kind::type});
+    QuarantinedRow waiting = make_waiting(to_row(key), to_row(row), version, refusal.reason);
+    waiting.fits_types = refusal.kind != Refusal::Kind::type;
+    let_wait(waiting);
     ++refused_;
     return;
   }
@@ -518,12 +494,8 @@ void TableApplier::delete_waiting(const ChangedRow& tombstone) {
   const bool seen = !waiting->version || context_.source_state.knowledge.covers(*waiting->version);
   if (!seen && !is_later(*tombstone.version, *waiting->version)) return;
   if (!seen) {
-    ConflictSide loser{.node = waiting->source,
-                       .version = waiting->version,
-                       .present = waiting->present(),
-                       .row = waiting->row};
     log(ConflictType::delete_updated, ConflictStatus::resolved, tombstone.key,
-        source_side(tombstone), std::move(loser));
+        source_side(tombstone), waiting_side(*waiting));
   }
   release(tombstone.key);
 }
@@ -535,15 +507,11 @@ bool TableApplier::drop_overtaken(const QuarantinedRow& waiting, const LocalRow&
   if (waiting.version && !is_later(*local.version, *waiting.version)) return false;
   const auto key = to_views(waiting.key);
   if (!context_.mirror) {  // where the row is set back in the next comparison, which tells so
-    ConflictSide loser{.node = waiting.source,
-                       .version = waiting.version,
-                       .present = waiting.present(),
-                       .row = waiting.row};
     log(!waiting.version    ? ConflictType::baseline_differs
         : !local.present    ? ConflictType::delete_updated
         : waiting.present() ? ConflictType::update_differs
                             : ConflictType::update_deleted,
-        ConflictStatus::resolved, key, target_side(local), std::move(loser));
+        ConflictStatus::resolved, key, target_side(local), waiting_side(waiting));
   }
   release(key);
   return true;
@@ -569,8 +537,7 @@ void TableApplier::retry_quarantined() {
     if (!target_.missing_parents(table_, row).empty()) {
       arrivals_.push_back(arrival);
     } else if (!try_to_take_in(arrival)) {
-      ++counts_.quarantined;
-      context_.conflicts.tell_waiting(table_.spec.name, waiting);
+      keep_waiting(waiting);
     }
   }
 }
@@ -587,13 +554,12 @@ void TableApplier::retry_delete(const QuarantinedRow& waiting, LocalRow local) {
   bool refused = true;
   try {
     refused = target_.put_row(table_, key, {}).has_value();
-  } catch (const RowLocked&) {
-    if (!may_run_into_another()) throw;
+  } catch (const Error& error) {
+    if (!is_passed_over(error, context_.locked_rows)) throw;
     ++counts_.locked;
   }
   if (refused) {
-    ++counts_.quarantined;
-    context_.conflicts.tell_waiting(table_.spec.name, waiting);
+    keep_waiting(waiting);
     return;
   }
   target_.put_version(table_, key, false, version());
@@ -604,12 +570,8 @@ void TableApplier::retry_delete(const QuarantinedRow& waiting, LocalRow local) {
 bool TableApplier::try_to_take_in(const Arrival& arrival) {
   try {
     return !take_in(arrival);
-  } catch (const RowLocked&) {
-    if (!may_run_into_another()) throw;
-    ++counts_.locked;
-    return false;
-  } catch (const Collision&) {
-    if (!context_.passes_over_changed) throw;
+  } catch (const Error& error) {
+    if (!is_passed_over(error, context_.locked_rows)) throw;
     ++counts_.locked;
     return false;
   }
@@ -797,20 +759,14 @@ bool TableApplier::take_in_without(const Arrival& arrival,
 
 void TableApplier::set_aside(const Arrival& arrival) {
   const auto key = to_views(arrival.key);
-  QuarantinedRow waiting{.key = arrival.key,
-                         .row = arrival.row,
-                         .version = arrival.version,
-                         .reason = arrival.reason,
-                         .source = context_.source.name(),
-                         .session_id = context_.session_id,
-                         .since_us = target_.clock_us()};
+  const QuarantinedRow waiting =
+      make_waiting(arrival.key, arrival.row, arrival.version, arrival.reason);
   if (!arrival.whole) {
     target_.put_row(table_, key, {});
     target_.put_version(table_, key, false, std::nullopt);
   }
   if (!arrival.from_quarantine) let_wait(waiting);
-  ++counts_.quarantined;
-  context_.conflicts.tell_waiting(table_.spec.name, waiting);
+  keep_waiting(waiting);
 }
 
 // Rows that swap unique values refuse each other one by one. So all that wait leave the table
@@ -1078,6 +1034,13 @@ ConflictSide TableApplier::side(const Node& node, const std::optional<Version>& 
 
 ConflictSide TableApplier::source_side(const ChangedRow& row) const {
   return side(context_.source, row.version, row.present, to_row(row.row));
+}
+
+ConflictSide TableApplier::waiting_side(const QuarantinedRow& waiting) {
+  return {.node = waiting.source,
+          .version = waiting.version,
+          .present = waiting.present(),
+          .row = waiting.row};
 }
 
 ConflictSide TableApplier::target_side(const LocalRow& row) const {

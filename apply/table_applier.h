@@ -14,7 +14,6 @@
 #include "apply/pull.h"
 #include "compare/decide.h"
 #include "engines/engine.h"
-#include "model/error.h"
 
 namespace tidemark::apply {
 
@@ -88,8 +87,7 @@ class TableApplier final : private ApplySink, private PairSink {
     ConflictLog& conflicts;
     std::string session_id;
     ReferenceKeeper& references;
-    bool passes_over_locked = false;  // rows that other transactions hold are left to the next pull
-    bool passes_over_changed = false;  // those that they wrote meanwhile are too
+    LockedRows locked_rows = LockedRows::wait;  // as the target was told
   };
 
   explicit TableApplier(const Context& context);
@@ -179,15 +177,15 @@ class TableApplier final : private ApplySink, private PairSink {
   void pair(const ChangedRow* incoming, const ChangedRow* local, bool equal) override;
 
   void pass_over(const ChangedRow& incoming, const std::optional<Version>& version);
-  void tell_locked(const QuarantinedRow& waiting);
-  bool may_run_into_another();
+  void keep_waiting(const QuarantinedRow& waiting);
   bool stays_locked(const QuarantinedRow& waiting, RowView row);
   void note_unseen(QuarantinedRow& waiting, const LocalRow& local);
   void require_settled(RowView key);
   RowLocked needs_locked_row() const;
   bool try_to_take_in(const Arrival& arrival);
   void retry_delete(const QuarantinedRow& waiting, LocalRow local);
-  void set_delete_aside(const Withdrawal& withdrawal, const Refusal& refusal);
+  QuarantinedRow make_waiting(Row key, Row row, const std::optional<Version>& version,
+                              const std::string& reason);
   void apply_verdicts();
   void settle_with_waiting(const ChangedRow& incoming);
   void act_on_waiting(const Verdict& verdict, const ChangedRow& incoming, QuarantinedRow waiting);
@@ -230,6 +228,7 @@ class TableApplier final : private ApplySink, private PairSink {
            ConflictSide loser);
   ConflictSide source_side(const ChangedRow& row) const;
   ConflictSide target_side(const LocalRow& row) const;
+  static ConflictSide waiting_side(const QuarantinedRow& waiting);
   ConflictSide side(const Node& node, const std::optional<Version>& version, bool present,
                     Row row) const;
 
@@ -256,7 +255,6 @@ class TableApplier final : private ApplySink, private PairSink {
   std::unordered_set<std::string> locked_;  // encoded keys of rows that other transactions lock
   bool looks_at_locks_ = false;             // before it writes: nobody has done so yet
   std::unordered_set<std::string> refused_now_;  // deletes that were refused a moment ago
-  int run_into_ = 0;  // how many locked rows were found by waiting for them
   /// Encoded keys of the target's rows from before activation that got their first version here:
   /// where a unique value is disputed they still count as rows without one.
   std::unordered_set<std::string> joined_keys_;

@@ -232,9 +232,7 @@ class Check {
             job, listed ? Severity::error : Severity::warning, name, table.name,
             where + (listed ? " cannot take part: it " : " is left out: it ") + table.refusal,
             listed ? "take it out of the job's tables, or change the table"
-            : table.key.empty() && table.refusal.find("key") != std::string::npos
-                ? "give it a primary key if it is to take part, or exclude it"
-                : "change it if it is to take part, or exclude it"));
+                   : "change it if it is to take part, or exclude it"));
         continue;
       }
       taken.insert(table.name);

@@ -173,7 +173,6 @@ class Sync {
       }
     }
     quarantined_ |= report.quarantined();
-    locked_ |= report.left_locked_rows();
     left_out_ |= !report.problems.empty();
   }
 
@@ -194,7 +193,7 @@ class Sync {
     int code = summed_exit_code(failures_, attempts_);
     // The tables that could be carried were; the others need somebody's attention.
     if (code == 0 && left_out_) code = static_cast<int>(ExitCode::not_ready);
-    if (code == 0 && (quarantined_ || locked_)) code = static_cast<int>(ExitCode::partly);
+    if (code == 0 && quarantined_) code = static_cast<int>(ExitCode::partly);
     if (code == 0 && open > 0 && context_.line().has("exit-code")) {
       code = static_cast<int>(ExitCode::conflicts_open);
     }
@@ -205,12 +204,6 @@ class Sync {
     if (sum_.quarantined > sum_.locked) {
       context_.warn(counted(sum_.quarantined - sum_.locked, "row") +
                     " cannot be held by their target and wait; every session tries again");
-    }
-    if (locked_) {
-      context_.warn(counted(sum_.locked, "change") +
-                    " could not be carried because transactions of applications hold the rows; "
-                    "pg_stat_activity and pg_prepared_xacts tell which, and the next session tries "
-                    "again");
     }
     if (open > 0) {
       context_.output().note(counted(open, "conflict") +
@@ -238,7 +231,6 @@ class Sync {
   std::vector<ExitCode> failures_;
   PullCounts sum_;
   bool quarantined_ = false;
-  bool locked_ = false;
   bool left_out_ = false;
   std::set<std::string> touched_;
 };

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "model/change.h"
+#include "model/error.h"
 #include "model/table.h"
 #include "model/version.h"
 
@@ -49,6 +50,14 @@ enum class LockedRows : std::uint8_t {
   pass_over_changed,  // the same, also what another transaction wrote since this one's snapshot,
                       // of which whatever else meets it throws Collision and can go on
 };
+
+inline bool passes_over(LockedRows treatment) { return treatment >= LockedRows::pass_over; }
+/// Whether the row of which a write threw `error` is to be passed over.
+inline bool is_passed_over(const Error& error, LockedRows treatment) {
+  if (dynamic_cast<const RowLocked*>(&error) != nullptr) return passes_over(treatment);
+  return treatment == LockedRows::pass_over_changed &&
+         dynamic_cast<const Collision*>(&error) != nullptr;
+}
 
 enum class CaptureHealth : std::uint8_t {
   intact,
@@ -411,8 +420,7 @@ class Node {
   /// Rows with NULL in the key: they cannot be addressed, so they stay where they are. Costs
   /// nothing where the key columns forbid NULL.
   virtual std::int64_t count_null_keys(const ActiveTable& table) = 0;
-  /// Every key with a version that `known` does not cover, with its row; where that has very many
-  /// gaps also others.
+  /// Every key with a version that `known` does not cover, with its row.
   virtual std::unique_ptr<RowStream> changes_since(const ActiveTable& table,
                                                    const Knowledge& known) = 0;
   /// Every key that has a row or a version.

@@ -809,10 +809,11 @@ class Session {
     const auto tell = [this](const Node& node, const apply::PullReport& pull) {
       for (const auto& [table, counts] : pull.tables) {
         if (counts.locked == 0) continue;
-        report_.warnings.push_back("node " + node.name() + ": table " + table + ": " +
-                                   std::to_string(counts.locked) +
-                                   (counts.locked == 1 ? " change waits" : " changes wait") +
-                                   " for another transaction that locks the row");
+        report_.warnings.push_back(
+            "node " + node.name() + ": table " + table + ": " + std::to_string(counts.locked) +
+            (counts.locked == 1 ? " change waits" : " changes wait") +
+            " for another transaction that locks the row; the next session tries "
+            "again");
       }
     };
     tell(second_, report_.to_second);

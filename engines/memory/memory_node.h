@@ -35,8 +35,7 @@ class MemoryNode : public Node {
   using Node::begin_write;
   void begin_write(Exclusion exclusion) override;
   void treat_locked_rows(LockedRows treatment) override {
-    passes_over_locked_ =
-        treatment == LockedRows::pass_over || treatment == LockedRows::pass_over_changed;
+    passes_over_locked_ = passes_over(treatment);
   }
   bool is_row_locked(const ActiveTable& table, RowView key, RowView) override {
     return is_locked(table_of(table), key);

@@ -16,6 +16,9 @@ namespace {
 
 constexpr int kOldestServer = 150000;
 constexpr char kLockNotAvailable[] = "55P03";
+/// A transaction of somebody else's that keeps more rows than this from us, without being seen, is
+/// not worth it to wait for each of them.
+constexpr int kMostWaits = 50;
 
 /// Written since the snapshot, or a deadlock.
 bool is_collision(std::string_view sqlstate) { return sqlstate == "40001" || sqlstate == "40P01"; }
@@ -250,6 +253,7 @@ void Connection::configure() {
 
 void Connection::begin(const std::string& sql) {
   ++transaction_;
+  waits_in_vain_ = 0;
   execute(sql);
 }
 
@@ -465,8 +469,9 @@ std::optional<ServerError> Connection::copy_in(const std::string& sql, std::stri
   return end_copy();
 }
 
-void Connection::fail_if_locked(const ServerError& error) const {
+void Connection::fail_if_locked(const ServerError& error) {
   if (error.sqlstate != kLockNotAvailable) return;
+  if (++waits_in_vain_ > kMostWaits) fail(error, "a row could not be written");
   throw RowLocked(
       "node " + node_name_ + ": a row is locked by another transaction (" + error.message + ")",
       "End that transaction: pg_stat_activity and pg_prepared_xacts tell which are "

@@ -147,7 +147,7 @@ class Connection {
 
   Rows checked(PGresult* result);
   void configure();
-  void fail_if_locked(const ServerError& error) const;
+  void fail_if_locked(const ServerError& error);
   /// Empty for a Unix socket.
   std::string address() const;
 
@@ -167,6 +167,7 @@ class Connection {
   std::map<std::string, std::string> prepared_;  // by the statement
   std::int64_t last_prepared_ = 0;
   std::int64_t transaction_ = 0;
+  int waits_in_vain_ = 0;  // in the transaction: for locked rows
 };
 
 /// The refusal that an error of a written row is, if it is one.

@@ -27,7 +27,7 @@ KnownApplier::KnownApplier(PostgresqlNode& node, const ActiveTable& table,
 PullCounts KnownApplier::apply() {
   // What is locked without being seen, a key or unique value that somebody is about to insert, a
   // row that is referred to, is found by running into it.
-  if (node_.passes_over_) node_.wait_for_rows_shortly(*sql_);
+  if (passes_over(node_.locked_rows_)) node_.wait_for_rows_shortly(*sql_);
   if (!stage_.is_loaded() && !stage_.checks_text() && !table_.fire_triggers &&
       node_.is_empty(table_)) {
     fill_empty_table();
@@ -38,7 +38,7 @@ PullCounts KnownApplier::apply() {
   counts_.received = stage_.count();
   node_.mark_withdrawals(table_, stage_.name());
   hand_over_refused();
-  if (node_.passes_over_) hand_over_locked(0, stage_.count());
+  if (passes_over(node_.locked_rows_)) hand_over_locked(0, stage_.count());
   weigh();
   if (undecided_ > 0) hand_over_undecided();
   if (passed_over_ > 0 || undecided_ > 0) drop_what_came_by_another_way();
@@ -179,7 +179,7 @@ void KnownApplier::hand_over_locked(std::int64_t first, std::int64_t last) {
     for_each(rows, [this](const ChangedRow& row) { sink_.refused(row, locked()); });
     drop(rows);
   };
-  if (!node_.passes_over_changed_) {
+  if (node_.locked_rows_ != LockedRows::pass_over_changed) {
     for (const Rows& rows : find_locked(range)) hand_over(rows);
     return;
   }
@@ -229,11 +229,8 @@ Refusal KnownApplier::locked() {
 bool KnownApplier::run(const std::string& sql, std::int64_t& affected) {
   try {
     return connection_.try_run(sql, affected);
-  } catch (const RowLocked&) {
-    if (node_.may_pass_over_another()) return false;
-    throw;
-  } catch (const Collision&) {
-    if (node_.passes_over_changed_) return false;
+  } catch (const Error& error) {
+    if (is_passed_over(error, node_.locked_rows_)) return false;
     throw;
   }
 }
@@ -398,11 +395,8 @@ void KnownApplier::write_row(const ChangedRow& row) {
   std::optional<Refusal> refusal;
   try {
     refusal = node_.write_row(*sql_, row.key, row.row, inserted);
-  } catch (const RowLocked&) {
-    if (!node_.may_pass_over_another()) throw;
-    refusal = locked();
-  } catch (const Collision&) {
-    if (!node_.passes_over_changed_) throw;
+  } catch (const Error& error) {
+    if (!is_passed_over(error, node_.locked_rows_)) throw;
     refusal = locked();
   }
   if (refusal) {

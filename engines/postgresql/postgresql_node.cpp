@@ -16,8 +16,6 @@ constexpr std::chrono::milliseconds kBriefWait(500);
 constexpr std::chrono::milliseconds kTableWait(2000);
 /// For rows, once those that can be seen to be locked are known.
 constexpr std::chrono::milliseconds kShortWait(100);
-/// For locked rows that are only found by running into them, after which so many are too many.
-constexpr int kMostWaits = 50;
 
 std::string set_lock_timeout(std::chrono::milliseconds timeout) {
   return "SET LOCAL lock_timeout = " + std::to_string(timeout.count()) + ";";
@@ -175,8 +173,7 @@ void PostgresqlNode::begin_write(Exclusion exclusion) {
 }
 
 void PostgresqlNode::treat_locked_rows(LockedRows treatment) {
-  passes_over_changed_ = treatment == LockedRows::pass_over_changed;
-  passes_over_ = treatment == LockedRows::pass_over || passes_over_changed_;
+  locked_rows_ = treatment;
   if (treatment == LockedRows::wait_briefly) wait_for_locks(at_most(kBriefWait));
 }
 
@@ -187,7 +184,7 @@ bool PostgresqlNode::is_row_locked(const ActiveTable& table, RowView key, RowVie
   const std::string here = " FROM " + sql->table() + " AS t WHERE " + sql->key_is("t.", 1);
   const std::string lock =
       here + (row.empty() ? " FOR UPDATE" : " FOR NO KEY UPDATE") + " SKIP LOCKED";
-  if (passes_over_changed_) {
+  if (locked_rows_ == LockedRows::pass_over_changed) {
     std::int64_t locked_here = 0;
     try {
       connection_.run_or_refuse("SELECT" + lock, sql->encode_key(key), locked_here);
@@ -221,11 +218,6 @@ std::chrono::milliseconds PostgresqlNode::at_most(std::chrono::milliseconds time
   return configured.count() == 0 ? timeout : std::min(timeout, configured);
 }
 
-/// Each was waited for: a transaction that keeps many from us, without being seen, is not worth it.
-bool PostgresqlNode::may_pass_over_another() {
-  return passes_over_ && ++passed_over_ <= kMostWaits;
-}
-
 void PostgresqlNode::commit() {
   try {
     raise_sequences();
@@ -243,8 +235,7 @@ void PostgresqlNode::commit() {
   checks_uniques_.clear();
   owed_keys_.clear();
   made_control_tables_ = false;
-  passes_over_ = passes_over_changed_ = false;
-  passed_over_ = 0;
+  locked_rows_ = LockedRows::wait;
 }
 
 void PostgresqlNode::rollback() noexcept {
@@ -257,8 +248,7 @@ void PostgresqlNode::rollback() noexcept {
   checks_uniques_.clear();
   grown_.clear();
   owed_keys_.clear();
-  passes_over_ = passes_over_changed_ = false;
-  passed_over_ = 0;
+  locked_rows_ = LockedRows::wait;
   if (made_control_tables_) has_control_tables_ = false;
   made_control_tables_ = false;
 }

@@ -182,7 +182,6 @@ class PostgresqlNode final : public Node {
   // Locks of others.
   void wait_for_locks(std::chrono::milliseconds timeout);
   std::chrono::milliseconds at_most(std::chrono::milliseconds timeout) const;
-  bool may_pass_over_another();
   void wait_for_rows_shortly(const TableSql& sql);
 
   // Rows.
@@ -223,10 +222,8 @@ class PostgresqlNode final : public Node {
   std::set<Filled> grown_;
   std::map<std::int64_t, std::vector<Filled>> sequences_;  // of each table, as of the last look
   std::set<std::int64_t> checks_uniques_;                  // tables, in this transaction
-  bool fires_triggers_ = false;       // those of applications, in this transaction
-  bool passes_over_ = false;          // rows that are locked, in this transaction
-  bool passes_over_changed_ = false;  // and those that others wrote since its snapshot
-  int passed_over_ = 0;               // how many times one of them was waited for
+  bool fires_triggers_ = false;                // those of applications, in this transaction
+  LockedRows locked_rows_ = LockedRows::wait;  // in this transaction
   std::int64_t stages_ = 0;
   std::string looked_at_;  // the snapshot of `pulse_`
   Pulse pulse_;

@@ -45,7 +45,7 @@ void PostgresqlNode::compare_all(const ActiveTable& table, Stage& stage, PairSin
   // Whoever gets the pairs may look at other keys meanwhile.
   merge_pairs(table.spec, staged.rows(),
               *postgresql::all_rows(connection_, origins_, sql_of(table), true), sink);
-  if (passes_over_) wait_for_rows_shortly(*sql_of(table));
+  if (passes_over(locked_rows_)) wait_for_rows_shortly(*sql_of(table));
 }
 
 std::optional<Refusal> PostgresqlNode::put_row(const ActiveTable& table, RowView key, RowView row) {
