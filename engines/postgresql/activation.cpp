@@ -280,7 +280,9 @@ void PostgresqlNode::create_triggers(const CatalogTable& table, std::int64_t id)
   require_ownership(table);
   const std::string number = std::to_string(id);
   const KeyReading reading = read_key(table.spec, table);
-  std::string update = render(table.is_partitioned ? "update_and_move" : "update_or_move",
+  const std::string stamp_now = render("stamp_now", {});
+  const std::string written_by_session = render("written_by_session", {});
+  std::string update = render(table.is_partitioned ? "update_and_move" : "old_key",
                               {{"id", number}, {"keys", reading.keys}, {"alias", reading.alias}});
   const std::string moved_row =
       table.is_partitioned ? render("moved_row", {{"id", number}, {"keys", reading.keys}}) + ";\n"
@@ -289,6 +291,8 @@ void PostgresqlNode::create_triggers(const CatalogTable& table, std::int64_t id)
                 {{"id", number},
                  {"moved_row", moved_row},
                  {"update", update + ";"},
+                 {"stamp_now", stamp_now},
+                 {"written_by_session", written_by_session},
                  {"quote", dollar_quote(table.spec)},
                  {"truncated_keys",
                   doubled(percents_doubled(joined_names(table.spec, table.spec.key)), '\'')}}));
@@ -299,6 +303,8 @@ void PostgresqlNode::create_triggers(const CatalogTable& table, std::int64_t id)
                                         {"operation", kind.operation},
                                         {"kind", kind.stamp},
                                         {"rows", kind.rows},
+                                        {"stamp_now", stamp_now},
+                                        {"written_by_session", written_by_session},
                                         {"quote", dollar_quote(table.spec)},
                                         {"keys", reading.keys},
                                         {"alias", reading.alias}}));
