@@ -124,11 +124,19 @@ TEST_CASE_TEMPLATE("a row in quarantine is kept as it came until it is released"
   QuarantinedRow newer = typed;
   newer.version = foreign(6, 8);
   contract.node->quarantine(item, newer);
+  QuarantinedRow gone = typed;
+  gone.key = {integer(3)};
+  gone.row = {};
+  gone.locked = true;
+  gone.met = ChangeId{uuid(kOwnOrigin), 4};
+  contract.node->quarantine(item, gone);
   contract.node->commit();
-  CHECK(contract.read([&] { return contract.node->count_quarantined(); }) == 2);
+  CHECK(contract.read([&] { return contract.node->count_quarantined(); }) == 3);
   for (const QuarantinedRow& kept :
        contract.read([&] { return contract.node->quarantined(item); })) {
-    const QuarantinedRow& expected = kept.key == old.key ? old : newer;
+    const QuarantinedRow& expected = kept.key == old.key    ? old
+                                     : kept.key == gone.key ? gone
+                                                            : newer;
     CHECK(kept.key == expected.key);
     CHECK(kept.row == expected.row);
     CHECK(kept.version == expected.version);
@@ -137,9 +145,12 @@ TEST_CASE_TEMPLATE("a row in quarantine is kept as it came until it is released"
     CHECK(kept.session_id == "s1");
     CHECK(kept.since_us == 99);
     CHECK(kept.fits_types == expected.fits_types);
+    CHECK(kept.locked == expected.locked);
+    CHECK(kept.met == expected.met);
   }
   contract.node->begin_write();
   contract.node->release_quarantined(item, to_views(newer.key));
+  contract.node->release_quarantined(item, to_views(gone.key));
   contract.node->commit();
   CHECK(contract.read([&] { return contract.node->quarantined(item); }).at(0).key == old.key);
 }

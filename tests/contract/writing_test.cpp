@@ -519,3 +519,64 @@ TEST_CASE_TEMPLATE("words that an engine's own SQL uses are names like others", 
           std::vector<Row>{{integer(1), text("e"), text("f")}, {integer(4), text("g"), text("h")}});
   }
 }
+
+TEST_CASE_TEMPLATE("a row that another transaction locks is told, and keeps no other waiting",
+                   Engine, TIDEMARK_ENGINES) {
+  Contract contract(Engine::make());
+  const TableSpec spec = item_table();
+  const ActiveTable table = contract.activate(spec);
+  for (const std::int64_t id : {1, 2, 3}) {
+    contract.put(table, item(id, "old"), foreign(10, id));
+  }
+  const bool locks_rows = contract.database->lock_row(spec, {integer(1)}) &&
+                          contract.database->lock_row(spec, {integer(2)});
+  const auto change = [&](Kept& kept) {
+    const std::unique_ptr<Stage> stage =
+        contract.stage(table, {Incoming(spec, item(1, "new"), foreign(20, 4)),
+                               Incoming::tombstone({integer(2)}, foreign(20, 5)),
+                               Incoming(spec, item(3, "new"), foreign(20, 6)),
+                               Incoming(spec, item(4, "new"), foreign(20, 7))});
+    return contract.node->apply_known(table, *stage, knowledge(kOtherOrigin, 7), kept);
+  };
+  if (locks_rows) {
+    // Waited for in vain: nothing of it stays.
+    Kept none;
+    CHECK_THROWS_AS(contract.write([&] { change(none); }), RowLocked);
+    CHECK(none.refusals.empty());
+    CHECK(contract.find(table, {integer(3)}).row == item(3, "old"));
+  }
+  Kept kept;
+  contract.write([&] {
+    contract.node->treat_locked_rows(LockedRows::pass_over);
+    change(kept);
+    const auto locked = to_views({integer(1)});
+    const Row newer = item(1, "newer");
+    CHECK(contract.node->is_row_locked(table, locked, to_views(newer)) == locks_rows);
+    const auto free = to_views({integer(3)});
+    CHECK_FALSE(contract.node->is_row_locked(table, free, to_views(newer)));
+    const auto nowhere = to_views({integer(99)});
+    CHECK_FALSE(contract.node->is_row_locked(table, nowhere, to_views(newer)));
+    // Whatever else runs into it can go on.
+    if (locks_rows) {
+      CHECK_THROWS_AS(contract.node->put_row(table, locked, to_views(newer)), RowLocked);
+    }
+    const Row last = item(5, "last");
+    CHECK_FALSE(contract.node->put_row(table, to_views({integer(5)}), to_views(last)));
+  });
+  std::vector<Row> passed_over;
+  for (const auto& [row, kind] : kept.refusals) {
+    CHECK(kind == Refusal::Kind::locked);
+    passed_over.push_back(row.key);
+  }
+  CHECK(passed_over ==
+        (locks_rows ? std::vector<Row>{{integer(1)}, {integer(2)}} : std::vector<Row>{}));
+  contract.database->unlock_rows();
+  CHECK(contract.find(table, {integer(1)}).row == item(1, locks_rows ? "old" : "new"));
+  CHECK(contract.find(table, {integer(1)}).version ==
+        (locks_rows ? foreign(10, 1) : foreign(20, 4)));
+  CHECK(contract.find(table, {integer(2)}).present == locks_rows);
+  for (const std::int64_t id : {3, 4}) {
+    CHECK(contract.find(table, {integer(id)}).row == item(id, "new"));
+  }
+  CHECK(contract.find(table, {integer(5)}).row == item(5, "last"));
+}

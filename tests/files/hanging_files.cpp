@@ -45,62 +45,62 @@ bool refuses(const char* what) {
   return kRefused != nullptr && std::strcmp(kRefused, what) == 0;
 }
 
+/// What the system itself does, once the path does not hang.
+template <typename Function, typename... Arguments>
+auto pass_on(const char* name, const char* path, Arguments... arguments) {
+  hang(path);
+  return real<Function>(name)(path, arguments...);
+}
+
+int open_by(const char* name, const char* path, int flags, std::va_list arguments) {
+  const mode_t mode = (flags & O_CREAT) != 0 ? va_arg(arguments, mode_t) : 0;
+  return pass_on<int (*)(const char*, int, ...)>(name, path, flags, mode);
+}
+
 using Stat = int (*)(const char*, struct stat*);
-using Open = int (*)(const char*, int, ...);
+using Stat64 = int (*)(const char*, struct stat64*);
 
 }  // namespace
 
 extern "C" {
 
 int stat(const char* path, struct stat* status) noexcept {
-  static const auto kReal = real<Stat>("stat");
-  hang(path);
-  return kReal(path, status);
+  return pass_on<Stat>("stat", path, status);
+}
+
+int lstat(const char* path, struct stat* status) noexcept {
+  return pass_on<Stat>("lstat", path, status);
 }
 
 int stat64(const char* path, struct stat64* status) noexcept {
-  static const auto kReal = real<int (*)(const char*, struct stat64*)>("stat64");
-  hang(path);
-  return kReal(path, status);
+  return pass_on<Stat64>("stat64", path, status);
 }
 
 int lstat64(const char* path, struct stat64* status) noexcept {
-  static const auto kReal = real<int (*)(const char*, struct stat64*)>("lstat64");
-  hang(path);
-  return kReal(path, status);
+  return pass_on<Stat64>("lstat64", path, status);
 }
 
 int access(const char* path, int mode) noexcept {
-  static const auto kReal = real<int (*)(const char*, int)>("access");
-  hang(path);
-  return kReal(path, mode);
+  return pass_on<int (*)(const char*, int)>("access", path, mode);
 }
 
 int open(const char* path, int flags, ...) {
-  static const auto kReal = real<Open>("open");
   std::va_list arguments;
   va_start(arguments, flags);
-  const mode_t mode = (flags & O_CREAT) != 0 ? va_arg(arguments, mode_t) : 0;
+  const int descriptor = open_by("open", path, flags, arguments);
   va_end(arguments);
-  hang(path);
-  return kReal(path, flags, mode);
+  return descriptor;
 }
 
 int open64(const char* path, int flags, ...) {
-  static const auto kReal = real<Open>("open64");
   std::va_list arguments;
   va_start(arguments, flags);
-  const mode_t mode = (flags & O_CREAT) != 0 ? va_arg(arguments, mode_t) : 0;
+  const int descriptor = open_by("open64", path, flags, arguments);
   va_end(arguments);
-  hang(path);
-  return kReal(path, flags, mode);
+  return descriptor;
 }
 
-int unlink(const char* path) noexcept {
-  static const auto kReal = real<int (*)(const char*)>("unlink");
-  hang(path);
-  return kReal(path);
-}
+int unlink(const char* path) noexcept { return pass_on<int (*)(const char*)>("unlink", path); }
 
 int inotify_init1(int flags) noexcept {
   static const auto kReal = real<int (*)(int)>("inotify_init1");

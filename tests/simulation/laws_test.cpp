@@ -10,6 +10,9 @@ namespace {
 void check_laws(const RunRequest& request) {
   const RunReport report = run(request);
   CHECK_MESSAGE(report.violations == 0, request.name, ": ", report.summary());
+  if (request.options.locks && !seed_to_replay()) {
+    CHECK_MESSAGE(report.sum.passed_over > 0, request.name, ": no session met a held row");
+  }
 }
 
 }  // namespace

@@ -183,6 +183,34 @@ class SilentQuarantine final : public testing::NodeDecorator {
   bool reading_ = false;
 };
 
+/// Takes what is in the place of a row that waits for a lock for what was there when it came.
+class TrustingQuarantine final : public testing::NodeDecorator {
+ public:
+  using NodeDecorator::NodeDecorator;
+  void begin_write(Exclusion exclusion) override {
+    NodeDecorator::begin_write(exclusion);
+    writing_ = true;
+  }
+  void commit() override {
+    writing_ = false;
+    NodeDecorator::commit();
+  }
+  void rollback() noexcept override {
+    writing_ = false;
+    NodeDecorator::rollback();
+  }
+  std::vector<QuarantinedRow> quarantined(const ActiveTable& table) override {
+    std::vector<QuarantinedRow> rows = inner().quarantined(table);
+    for (QuarantinedRow& row : rows) {
+      if (writing_) row.met = change_of(inner().find(table, to_views(row.key)).version);
+    }
+    return rows;
+  }
+
+ private:
+  bool writing_ = false;
+};
+
 /// Does not tell that it has purged anything.
 class SilentPurge final : public testing::NodeDecorator {
  public:
@@ -241,6 +269,16 @@ TEST_CASE("a node that loses what it cannot hold is noticed") {
 
 TEST_CASE("a node that keeps what it cannot hold to itself is noticed") {
   check_caught("silent quarantine", twin_with<SilentQuarantine>(), 5, {.checks = true});
+}
+
+TEST_CASE("a node that loses the change of a row that somebody holds is noticed") {
+  check_caught("forgetful quarantine of held rows", twin_with<ForgetfulQuarantine>(), 30,
+               {.locks = true});
+}
+
+TEST_CASE("a node that does not see what the holder of a row wrote is noticed") {
+  check_caught("trusting quarantine of held rows", twin_with<TrustingQuarantine>(), 1,
+               {.locks = true});
 }
 
 TEST_CASE("a node that purges without a trace is noticed by nodes that were forgotten") {
