@@ -23,13 +23,13 @@ constexpr const char* kNodeTables[] = {"tidemark_node",           "tidemark_orig
 /// Statements that have a capture function of their own.
 struct StatementKind {
   const char* operation;
-  const char* stamp;  // as Stamp
-  const char* rows;   // the transition table
+  const char* inserted;  // what follows the key in the log
+  const char* rows;      // the transition table
   bool is_update;
 };
-constexpr StatementKind kStatementKinds[] = {{"insert", "1", "new_rows", false},
-                                             {"update", "0", "new_rows", true},
-                                             {"delete", "2", "old_rows", false}};
+constexpr StatementKind kStatementKinds[] = {{"insert", ", true", "new_rows", false},
+                                             {"update", "", "new_rows", true},
+                                             {"delete", "", "old_rows", false}};
 
 std::string function_name(std::int64_t id) { return "tidemark.capture_" + std::to_string(id); }
 
@@ -203,6 +203,7 @@ void PostgresqlNode::create_control_tables(const Identity& identity) {
   }
   define("CREATE SCHEMA tidemark");
   for (const char* table : kNodeTables) define(render(table, {}));
+  create_written_by_session();
   made_control_tables_ = has_control_tables_ = true;
   set_identity(identity);
 }
@@ -276,12 +277,16 @@ void PostgresqlNode::require_ownership(const CatalogTable& table) {
                   quoted_name(foreign.bytes(0, 2)) + "), or take the table out of the job.");
 }
 
+void PostgresqlNode::create_written_by_session() {
+  define(render("written_by_session", {}));
+  define("REVOKE ALL ON FUNCTION tidemark.written_by_session() FROM PUBLIC");
+}
+
 void PostgresqlNode::create_triggers(const CatalogTable& table, std::int64_t id) {
   require_ownership(table);
   const std::string number = std::to_string(id);
   const KeyReading reading = read_key(table.spec, table);
-  const std::string stamp_now = render("stamp_now", {});
-  const std::string written_by_session = render("written_by_session", {});
+  const std::string may_be_session = render("may_be_session", {});
   std::string update = render(table.is_partitioned ? "update_and_move" : "old_key",
                               {{"id", number}, {"keys", reading.keys}, {"alias", reading.alias}});
   const std::string moved_row =
@@ -291,8 +296,7 @@ void PostgresqlNode::create_triggers(const CatalogTable& table, std::int64_t id)
                 {{"id", number},
                  {"moved_row", moved_row},
                  {"update", update + ";"},
-                 {"stamp_now", stamp_now},
-                 {"written_by_session", written_by_session},
+                 {"may_be_session", may_be_session},
                  {"quote", dollar_quote(table.spec)},
                  {"truncated_keys",
                   doubled(percents_doubled(joined_names(table.spec, table.spec.key)), '\'')}}));
@@ -301,10 +305,9 @@ void PostgresqlNode::create_triggers(const CatalogTable& table, std::int64_t id)
     if (kind.is_update && table.is_partitioned) continue;
     define(render("capture_statement", {{"id", number},
                                         {"operation", kind.operation},
-                                        {"kind", kind.stamp},
+                                        {"inserted", kind.inserted},
                                         {"rows", kind.rows},
-                                        {"stamp_now", stamp_now},
-                                        {"written_by_session", written_by_session},
+                                        {"may_be_session", may_be_session},
                                         {"quote", dollar_quote(table.spec)},
                                         {"keys", reading.keys},
                                         {"alias", reading.alias}}));
@@ -377,10 +380,12 @@ std::map<std::int64_t, std::string> PostgresqlNode::capture_digests(
       "string_agg(pg_catalog.pg_get_functiondef(p.oid), ';' ORDER BY p.proname) FROM "
       "pg_catalog.pg_proc p WHERE p.pronamespace = to_regnamespace('tidemark') AND p.proname IN "
       "('capture_' || k.id, 'capture_' || k.id || '_insert', 'capture_' || k.id || '_update', "
-      "'capture_' || k.id || '_delete')), '') || coalesce((SELECT "
+      "'capture_' || k.id || '_delete', 'written_by_session')), '') || coalesce((SELECT "
       "string_agg(c.relname || '.' || a.attname || ' ' || pg_catalog.format_type(a.atttypid, "
-      "a.atttypmod), ';' ORDER BY c.relname, a.attnum) FROM pg_catalog.pg_class c JOIN "
-      "pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 WHERE c.oid IN "
+      "a.atttypmod) || a.attnotnull || coalesce(pg_catalog.pg_get_expr(d.adbin, d.adrelid), ''), "
+      "';' ORDER BY c.relname, a.attnum) FROM pg_catalog.pg_class c JOIN "
+      "pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 LEFT JOIN "
+      "pg_catalog.pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum WHERE c.oid IN "
       "(to_regclass('tidemark.log_' || k.id), to_regclass('tidemark.version_' || k.id))), '')) "
       "FROM tidemark.captured_table k WHERE $1::bigint IS NULL OR k.id = $1",
       {only ? Parameter(std::to_string(*only)) : Parameter()});
@@ -439,6 +444,7 @@ void PostgresqlNode::repair_capture(const ActiveTable& table) {
     drop_tables(table.id);
     create_tables(found, table.id);
   }
+  create_written_by_session();
   create_triggers(found, table.id);
   connection_.query(
       "UPDATE tidemark.captured_table SET name = $2, shape = $3, capture = $4 WHERE id = $1",

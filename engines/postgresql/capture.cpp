@@ -12,9 +12,9 @@ bool PostgresqlNode::has_pending(const ActiveTable& table) {
 }
 
 std::pair<std::int64_t, std::int64_t> PostgresqlNode::pending(const ActiveTable& table) {
-  const Rows rows =
-      connection_.query("SELECT count(*), coalesce(min(stamp), 0) FROM " + log_table(table.id));
-  return {rows.integer(0, 0), Stamp::time_us(rows.integer(0, 1))};
+  const Rows rows = connection_.query("SELECT count(*), coalesce(" + time_us("min(touched_at)") +
+                                      ", 0) FROM " + log_table(table.id));
+  return {rows.integer(0, 0), rows.integer(0, 1)};
 }
 
 std::optional<std::int64_t> PostgresqlNode::oldest_unseen(const ActiveTable& table,
@@ -30,9 +30,9 @@ std::optional<std::int64_t> PostgresqlNode::oldest_unseen(const ActiveTable& tab
           : sql->version() + " AS v WHERE ";
   const Rows rows = connection_.query(
       "SELECT least((SELECT min(v.changed_at_us) FROM " + versions + news +
-          " AND v.changed_at_us > $1), (SELECT min(stamp) >> 2 FROM " + log_table(table.id) +
-          " WHERE stamp > $2))",
-      {std::to_string(kTimelessUs), std::to_string(Stamp::latest_of(kTimelessUs))});
+          " AND v.changed_at_us > $1), (SELECT " + time_us("min(touched_at)") + " FROM " +
+          log_table(table.id) + " WHERE touched_at > to_timestamp($1 / 1000000.0)))",
+      {std::to_string(kTimelessUs)});
   if (rows.is_null(0, 0)) return std::nullopt;
   return rows.integer(0, 0);
 }
@@ -63,8 +63,8 @@ HarvestCounts PostgresqlNode::harvest(const ActiveTable& table, TableState& stat
   counts.versions =
       connection_
           .query("CREATE TEMP TABLE tidemark_folded AS SELECT " + key +
-                 ", max(stamp) >> 2 AS changed_at_us, bool_or(stamp & 3 = 1) AS "
-                 "inserted, row_number() OVER (ORDER BY " +
+                 ", " + time_us("max(touched_at)") +
+                 " AS changed_at_us, coalesce(bool_or(inserted), false) AS inserted, row_number() OVER (ORDER BY " +
                  key + ") AS number FROM " + log + " GROUP BY " + key + " ORDER BY " + key)
           .affected();
   counts.logged = connection_.query("DELETE FROM " + log).affected();
@@ -101,8 +101,8 @@ void PostgresqlNode::touch_all(const ActiveTable& table) {
   const std::shared_ptr<TableSql> sql = sql_of(table);
   std::string key;
   for (const std::size_t position : table.spec.key) key += sql->name(position) + ", ";
-  connection_.query("INSERT INTO " + log_table(table.id) + " SELECT " + key + "0 FROM " +
-                    sql->table());
+  connection_.query("INSERT INTO " + log_table(table.id) + " SELECT " + key +
+                    "false, 'epoch' FROM " + sql->table());
   connection_.query("DELETE FROM " + sql->version() +
                     " AS v WHERE flags & 1 = 0 AND NOT EXISTS (SELECT FROM " + sql->table() +
                     " AS t WHERE " + sql->key_is_control("t.", "v.") + ")");
@@ -127,16 +127,14 @@ std::int64_t PostgresqlNode::purge(const ActiveTable& table, TableState& state,
   return purged;
 }
 
-void PostgresqlNode::log_touch(const TableSql& sql, RowView key, std::int64_t operation) {
-  connection_.run_prepared(
-      "INSERT INTO " + log_table(sql.id()) + " VALUES (" + sql.key_parameters(1) +
-          ", (date_part('epoch', clock_timestamp()) * 1000000)::bigint * 4 + " +
-          std::to_string(operation) + ")",
-      sql.encode_key(key));
+void PostgresqlNode::log_touch(const TableSql& sql, RowView key, bool inserted) {
+  connection_.run_prepared("INSERT INTO " + log_table(sql.id()) + " VALUES (" +
+                               sql.key_parameters(1) + ", " + (inserted ? "true" : "false") + ")",
+                           sql.encode_key(key));
 }
 
 void PostgresqlNode::touch(const ActiveTable& table, RowView key) {
-  log_touch(*sql_of(table), key, Stamp::kUpdate);
+  log_touch(*sql_of(table), key, false);
 }
 
 }  // namespace tidemark::postgresql

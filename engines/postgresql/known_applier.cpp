@@ -332,9 +332,7 @@ bool KnownApplier::log_what_triggers_changed(const std::string& range) {
   }
   std::int64_t rows = 0;
   return run("INSERT INTO " + log_table(table_.id) + " SELECT " + sql_->staged_key("s.") +
-                 ", (date_part('epoch', clock_timestamp()) * 1000000)::bigint * 4 "
-                 "FROM " +
-                 stage_.name() + " AS s LEFT JOIN " + sql_->table() + " AS t ON " +
+                 " FROM " + stage_.name() + " AS s LEFT JOIN " + sql_->table() + " AS t ON " +
                  sql_->key_is_staged("t.", "s.") + " WHERE " + range +
                  " AND CASE WHEN s.present THEN " + differs + " ELSE t." +
                  sql_->name(table_.spec.key.front()) + " IS NOT NULL END",

@@ -8,7 +8,7 @@ namespace tidemark::postgresql {
 namespace {
 
 /// The version of the control tables that this program reads and writes.
-constexpr std::int64_t kFormat = 7;
+constexpr std::int64_t kFormat = 8;
 
 /// Transactions of most applications end sooner.
 constexpr std::chrono::milliseconds kBriefWait(500);
@@ -70,7 +70,7 @@ Traits PostgresqlNode::traits() const {
 
 std::int64_t PostgresqlNode::clock_us() {
   return connection_
-      .run_prepared("SELECT (date_part('epoch', clock_timestamp()) * 1000000)::bigint", {})
+      .run_prepared("SELECT " + time_us("clock_timestamp()"), {})
       .integer(0, 0);
 }
 

@@ -144,6 +144,8 @@ class PostgresqlNode final : public Node {
   void drop_tables(std::int64_t id);
   /// Throws Error not_ready for a table, or a partition of it, that belongs to another role.
   void require_ownership(const CatalogTable& table);
+  /// What all capture functions ask; replaces one that was altered.
+  void create_written_by_session();
   void create_triggers(const CatalogTable& table, std::int64_t id);
   void drop_triggers(std::int64_t id);
   std::string capture_digest(std::int64_t id);
@@ -189,7 +191,7 @@ class PostgresqlNode final : public Node {
   std::shared_ptr<TableSql> sql_of(const ActiveTable& table);
   std::optional<Refusal> refuse_altered(const TableSql& sql, const Parameters& row);
   std::optional<Refusal> write_row(const TableSql& sql, RowView key, RowView row, bool& inserted);
-  void log_touch(const TableSql& sql, RowView key, std::int64_t operation);
+  void log_touch(const TableSql& sql, RowView key, bool inserted);
   void note_insert(const TableSql& sql);
   /// To the role of the sessions; noted, so that it can be taken back.
   void grant(const std::string& privilege);

@@ -90,6 +90,10 @@ std::string hexadecimal(std::string_view bytes) {
 
 }  // namespace
 
+std::string time_us(const std::string& timestamp) {
+  return "(date_part('epoch', " + timestamp + ") * 1000000)::bigint";
+}
+
 std::string log_table(std::int64_t id) { return "tidemark.log_" + std::to_string(id); }
 
 std::string version_table(std::int64_t id) { return "tidemark.version_" + std::to_string(id); }

@@ -68,7 +68,7 @@ void PostgresqlNode::log_if_altered(const ActiveTable& table, const TableSql& sq
   const LocalRow stored = find(table, key);
   const bool as_told =
       row.empty() ? !stored.present : stored.present && identical(to_views(stored.row), row);
-  if (!as_told) log_touch(sql, key, Stamp::kUpdate);
+  if (!as_told) log_touch(sql, key, false);
 }
 
 /// Two rows that claim one value are settled when they meet, and not by a COMMIT that fails.
@@ -183,7 +183,7 @@ std::optional<Refusal> PostgresqlNode::write_as_local_change(const ActiveTable& 
   bool inserted = false;
   if (auto refusal = write_row(*sql, key, row, inserted)) return refusal;
   // What a session writes is not captured, so the change is logged by hand.
-  log_touch(*sql, key, row.empty() ? Stamp::kDelete : inserted ? Stamp::kInsert : Stamp::kUpdate);
+  log_touch(*sql, key, inserted);
   return std::nullopt;
 }
 

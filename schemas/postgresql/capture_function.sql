@@ -4,20 +4,16 @@
 -- would cost a fifth of what an application's single-row update pays for its capture; transition tables come before
 -- any table of the same name.)
 -- That it looks who writes, and not the WHEN of the triggers, spares an application's single-row update 8 percent.
--- The block has a name, because a column of the table may be called stamp as well.
 CREATE FUNCTION tidemark.capture_{{id}}() RETURNS pg_catalog.trigger LANGUAGE plpgsql SECURITY DEFINER
   AS {{quote}}
-<<capture>>
-DECLARE
-  stamp CONSTANT pg_catalog.int8 := {{stamp_now}};
 BEGIN
-  IF {{written_by_session}} THEN
+  IF {{may_be_session}} THEN
     RETURN NULL;
   END IF;
 {{moved_row}}  IF TG_OP OPERATOR(pg_catalog.=) 'UPDATE' THEN
 {{update}}
   ELSE
-    EXECUTE pg_catalog.format('INSERT INTO tidemark.log_{{id}} SELECT {{truncated_keys}}, %s FROM ONLY %s', capture.stamp OPERATOR(pg_catalog.+) 2, TG_RELID::pg_catalog.regclass);
+    EXECUTE pg_catalog.format('INSERT INTO tidemark.log_{{id}} SELECT {{truncated_keys}} FROM ONLY %s', TG_RELID::pg_catalog.regclass);
   END IF;
   RETURN NULL;
 END

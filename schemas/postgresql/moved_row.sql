@@ -3,9 +3,9 @@
     PERFORM pg_catalog.set_config('tidemark.moving_{{id}}', 'on', true);
     RETURN NULL;
   ELSIF TG_LEVEL OPERATOR(pg_catalog.=) 'ROW' AND TG_OP OPERATOR(pg_catalog.=) 'INSERT' THEN
-    INSERT INTO tidemark.log_{{id}} SELECT {{keys}}, capture.stamp FROM (SELECT NEW.*) AS r;
+    INSERT INTO tidemark.log_{{id}} SELECT {{keys}} FROM (SELECT NEW.*) AS r;
     RETURN NULL;
   ELSIF TG_LEVEL OPERATOR(pg_catalog.=) 'ROW' THEN
-    INSERT INTO tidemark.log_{{id}} SELECT {{keys}}, capture.stamp FROM (SELECT OLD.*) AS r;
+    INSERT INTO tidemark.log_{{id}} SELECT {{keys}} FROM (SELECT OLD.*) AS r;
     RETURN NULL;
   END IF;

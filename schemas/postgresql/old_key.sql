@@ -1,2 +1,2 @@
 -- A row that keeps its key is logged by its statement, the old key of one that moves by a trigger of its own.
-    INSERT INTO tidemark.log_{{id}} SELECT {{keys}}, capture.stamp FROM (SELECT OLD.*){{alias}};
+    INSERT INTO tidemark.log_{{id}} SELECT {{keys}} FROM (SELECT OLD.*){{alias}};

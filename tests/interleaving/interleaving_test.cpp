@@ -624,10 +624,10 @@ TEST_CASE("a harvest that takes what is newer than a watermark is noticed") {
   check_caught("watermark", "differ", [] {
     auto field = std::make_unique<SourceField>(false);
     auto monitor = std::make_shared<Monitor>(field->url());
-    auto seen = std::make_shared<std::string>("0");
+    auto seen = std::make_shared<std::string>("-infinity");
     field->server_node().before_write = [monitor, seen] {
-      monitor->rows("DELETE FROM tidemark.log_1 WHERE stamp <= " + *seen);
-      *seen = monitor->rows("SELECT coalesce(max(stamp), " + *seen + ") FROM tidemark.log_1")[0][0];
+      monitor->rows("DELETE FROM tidemark.log_1 WHERE touched_at <= '" + *seen + "'");
+      *seen = monitor->rows("SELECT coalesce(max(touched_at), '" + *seen + "') FROM tidemark.log_1")[0][0];
     };
     return field;
   });
