@@ -32,5 +32,5 @@ if ! output=$(cmake --preset dev 2>&1); then
 fi
 cmake --build --preset dev -- --quiet
 echo "built in $((SECONDS - started)) s"
-# One more than there are processors: many tests wait for servers, daemons and clocks.
-exec ctest --test-dir build/dev --output-on-failure --no-tests=error -j $(($(nproc) + 1)) "${chosen[@]}" "$@"
+# Two more than there are processors: many tests wait for servers, daemons and clocks.
+exec ctest --test-dir build/dev --output-on-failure --no-tests=error -j $(($(nproc) + 2)) "${chosen[@]}" "$@"
