@@ -286,7 +286,7 @@ void PostgresqlNode::create_triggers(const CatalogTable& table, std::int64_t id)
   require_ownership(table);
   const std::string number = std::to_string(id);
   const KeyReading reading = read_key(table.spec, table);
-  const std::string may_be_session = render("may_be_session", {});
+  const std::string is_written_by_session = render("is_written_by_session", {});
   std::string update = render(table.is_partitioned ? "update_and_move" : "old_key",
                               {{"id", number}, {"keys", reading.keys}, {"alias", reading.alias}});
   const std::string moved_row =
@@ -296,7 +296,7 @@ void PostgresqlNode::create_triggers(const CatalogTable& table, std::int64_t id)
                 {{"id", number},
                  {"moved_row", moved_row},
                  {"update", update + ";"},
-                 {"may_be_session", may_be_session},
+                 {"is_written_by_session", is_written_by_session},
                  {"quote", dollar_quote(table.spec)},
                  {"truncated_keys",
                   doubled(percents_doubled(joined_names(table.spec, table.spec.key)), '\'')}}));
@@ -307,7 +307,7 @@ void PostgresqlNode::create_triggers(const CatalogTable& table, std::int64_t id)
                                         {"operation", kind.operation},
                                         {"inserted", kind.inserted},
                                         {"rows", kind.rows},
-                                        {"may_be_session", may_be_session},
+                                        {"is_written_by_session", is_written_by_session},
                                         {"quote", dollar_quote(table.spec)},
                                         {"keys", reading.keys},
                                         {"alias", reading.alias}}));
@@ -382,10 +382,8 @@ std::map<std::int64_t, std::string> PostgresqlNode::capture_digests(
       "('capture_' || k.id, 'capture_' || k.id || '_insert', 'capture_' || k.id || '_update', "
       "'capture_' || k.id || '_delete', 'written_by_session')), '') || coalesce((SELECT "
       "string_agg(c.relname || '.' || a.attname || ' ' || pg_catalog.format_type(a.atttypid, "
-      "a.atttypmod) || a.attnotnull || coalesce(pg_catalog.pg_get_expr(d.adbin, d.adrelid), ''), "
-      "';' ORDER BY c.relname, a.attnum) FROM pg_catalog.pg_class c JOIN "
-      "pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 LEFT JOIN "
-      "pg_catalog.pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum WHERE c.oid IN "
+      "a.atttypmod), ';' ORDER BY c.relname, a.attnum) FROM pg_catalog.pg_class c JOIN "
+      "pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 WHERE c.oid IN "
       "(to_regclass('tidemark.log_' || k.id), to_regclass('tidemark.version_' || k.id))), '')) "
       "FROM tidemark.captured_table k WHERE $1::bigint IS NULL OR k.id = $1",
       {only ? Parameter(std::to_string(*only)) : Parameter()});

@@ -62,9 +62,10 @@ HarvestCounts PostgresqlNode::harvest(const ActiveTable& table, TableState& stat
   // The same snapshot sees the same entries twice.
   counts.versions =
       connection_
-          .query("CREATE TEMP TABLE tidemark_folded AS SELECT " + key +
-                 ", " + time_us("max(touched_at)") +
-                 " AS changed_at_us, coalesce(bool_or(inserted), false) AS inserted, row_number() OVER (ORDER BY " +
+          .query("CREATE TEMP TABLE tidemark_folded AS SELECT " + key + ", " +
+                 time_us("max(touched_at)") +
+                 " AS changed_at_us, coalesce(bool_or(inserted), false) AS inserted, row_number() "
+                 "OVER (ORDER BY " +
                  key + ") AS number FROM " + log + " GROUP BY " + key + " ORDER BY " + key)
           .affected();
   counts.logged = connection_.query("DELETE FROM " + log).affected();

@@ -69,9 +69,7 @@ Traits PostgresqlNode::traits() const {
 }
 
 std::int64_t PostgresqlNode::clock_us() {
-  return connection_
-      .run_prepared("SELECT " + time_us("clock_timestamp()"), {})
-      .integer(0, 0);
+  return connection_.run_prepared("SELECT " + time_us("clock_timestamp()"), {}).integer(0, 0);
 }
 
 std::optional<Identity> PostgresqlNode::identity() {

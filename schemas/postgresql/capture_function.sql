@@ -7,7 +7,7 @@
 CREATE FUNCTION tidemark.capture_{{id}}() RETURNS pg_catalog.trigger LANGUAGE plpgsql SECURITY DEFINER
   AS {{quote}}
 BEGIN
-  IF {{may_be_session}} THEN
+  IF {{is_written_by_session}} THEN
     RETURN NULL;
   END IF;
 {{moved_row}}  IF TG_OP OPERATOR(pg_catalog.=) 'UPDATE' THEN

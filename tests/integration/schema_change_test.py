@@ -224,6 +224,13 @@ def test_where_a_session_may_not_define_it_says_what_to_run(lab):
     lab.sync()
     require_alike(a, b)
     require_equal(rows(b, "SELECT name FROM item"), [("unseen",)], "what happened without triggers")
+    # So does a function that the triggers ask.
+    a.sql("CREATE OR REPLACE FUNCTION tidemark.written_by_session() RETURNS boolean STABLE LANGUAGE plpgsql AS 'BEGIN RETURN true; END'")
+    lab.sync(code=8).require_told("item", "triggers", "tidemark activate a")
+    lab.activate()
+    a.sql("UPDATE item SET name = 'seen'")
+    lab.sync()
+    require_equal(rows(b, "SELECT name FROM item"), [("seen",)], "what happened after the function was made anew")
     lab.verify()
 
 

@@ -627,7 +627,8 @@ TEST_CASE("a harvest that takes what is newer than a watermark is noticed") {
     auto seen = std::make_shared<std::string>("-infinity");
     field->server_node().before_write = [monitor, seen] {
       monitor->rows("DELETE FROM tidemark.log_1 WHERE touched_at <= '" + *seen + "'");
-      *seen = monitor->rows("SELECT coalesce(max(touched_at), '" + *seen + "') FROM tidemark.log_1")[0][0];
+      *seen = monitor->rows("SELECT coalesce(max(touched_at), '" + *seen +
+                            "') FROM tidemark.log_1")[0][0];
     };
     return field;
   });
