@@ -17,8 +17,8 @@ std::string log_table(std::int64_t id);
 std::string version_table(std::int64_t id);
 std::string recent_table(std::int64_t id);
 
-/// Microseconds since 1970 of an SQL expression with time zone. Exact: a double tells two
-/// microseconds apart for 280 years from 1970.
+/// Microseconds since 1970 of a timestamp with time zone, in SQL. Exact until 2106: so long a
+/// double holds the seconds to less than half a microsecond.
 std::string time_us(const std::string& timestamp);
 
 /// A value on its way to the server, or why the column cannot hold it.
