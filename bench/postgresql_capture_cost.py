@@ -8,6 +8,7 @@ A server's backend runs alone under valgrind and does single-row statements, one
 one with it, and for each FILE.sql in one where that file was run after activation: how a change of the capture functions is
 tried before it is made. Needs the Debian package valgrind."""
 import argparse
+import os
 import pathlib
 import re
 import shutil
@@ -27,10 +28,12 @@ STATEMENTS = {"update": "UPDATE item SET n = n + 1 WHERE id = %d;\n", "delete": 
 FEW, MANY = 50, 350  # what a backend needs for its start is in both
 
 
-def instructions(server, database, statement, count):
-    text = "SET SESSION AUTHORIZATION tm_owner;\n" + "".join(statement % (1 + i * 7919 % ROWS) for i in range(count))
+def instructions(server, database, statement, numbers):
+    """Of a backend that does the statement once for each number; no two runs of a database share one."""
+    text = "SET SESSION AUTHORIZATION tm_owner;\n" + "".join(statement % (1 + i * 7919 % ROWS) for i in numbers)
     done = subprocess.run(
-        ["runuser", "-u", server.user, "--", "valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", binary("postgres"),
+        (["runuser", "-u", server.user, "--"] if os.getuid() == 0 else []) + [
+         "valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", binary("postgres"),
          "--single", "-D", server.data, "-c", "fsync=off", database], input=text, capture_output=True, text=True, check=True)
     found = re.search(r"Collected : (\d+)", done.stderr)
     if found is None:
@@ -65,7 +68,8 @@ def main():
         for what, statement in STATEMENTS.items():
             plain = None
             for name in variants:
-                each = (instructions(server, name, statement, MANY) - instructions(server, name, statement, FEW)) / (MANY - FEW)
+                each = (instructions(server, name, statement, range(MANY)) -
+                        instructions(server, name, statement, range(MANY, MANY + FEW))) / (MANY - FEW)
                 plain = plain or each
                 print("%-8s %-12s %12.0f %12.0f %8.2f" % (what, name, each, each - plain, each / plain), flush=True)
 

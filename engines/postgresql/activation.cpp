@@ -203,7 +203,6 @@ void PostgresqlNode::create_control_tables(const Identity& identity) {
   }
   define("CREATE SCHEMA tidemark");
   for (const char* table : kNodeTables) define(render(table, {}));
-  create_written_by_session();
   made_control_tables_ = has_control_tables_ = true;
   set_identity(identity);
 }
@@ -277,21 +276,18 @@ void PostgresqlNode::require_ownership(const CatalogTable& table) {
                   quoted_name(foreign.bytes(0, 2)) + "), or take the table out of the job.");
 }
 
-void PostgresqlNode::create_written_by_session() {
-  define(render("written_by_session", {}));
-  define("REVOKE ALL ON FUNCTION tidemark.written_by_session() FROM PUBLIC");
-}
-
 void PostgresqlNode::create_triggers(const CatalogTable& table, std::int64_t id) {
   require_ownership(table);
   const std::string number = std::to_string(id);
   const KeyReading reading = read_key(table.spec, table);
-  const std::string is_written_by_session = render("is_written_by_session", {});
+  const std::string is_written_by_session = render("is_written_by_session", {{"id", number}});
   std::string update = render(table.is_partitioned ? "update_and_move" : "old_key",
                               {{"id", number}, {"keys", reading.keys}, {"alias", reading.alias}});
   const std::string moved_row =
       table.is_partitioned ? render("moved_row", {{"id", number}, {"keys", reading.keys}}) + ";\n"
                            : "";
+  define(render("written_by_session", {{"id", number}}));
+  define("REVOKE ALL ON FUNCTION " + function_name(id) + "_by_session() FROM PUBLIC");
   define(render("capture_function",
                 {{"id", number},
                  {"moved_row", moved_row},
@@ -353,6 +349,7 @@ void PostgresqlNode::drop_triggers(std::int64_t id) {
            quoted_name(rows.bytes(i, 1)) + "." + quoted_name(rows.bytes(i, 2)));
   }
   define("DROP FUNCTION IF EXISTS " + function_name(id) + "()");
+  define("DROP FUNCTION IF EXISTS " + function_name(id) + "_by_session()");
   for (const StatementKind& kind : kStatementKinds) {
     define("DROP FUNCTION IF EXISTS " + function_name(id) + "_" + kind.operation + "()");
   }
@@ -380,10 +377,13 @@ std::map<std::int64_t, std::string> PostgresqlNode::capture_digests(
       "string_agg(pg_catalog.pg_get_functiondef(p.oid), ';' ORDER BY p.proname) FROM "
       "pg_catalog.pg_proc p WHERE p.pronamespace = to_regnamespace('tidemark') AND p.proname IN "
       "('capture_' || k.id, 'capture_' || k.id || '_insert', 'capture_' || k.id || '_update', "
-      "'capture_' || k.id || '_delete', 'written_by_session')), '') || coalesce((SELECT "
+      "'capture_' || k.id || '_delete', 'capture_' || k.id || '_by_session')), '') || "
+      "coalesce((SELECT "
       "string_agg(c.relname || '.' || a.attname || ' ' || pg_catalog.format_type(a.atttypid, "
-      "a.atttypmod), ';' ORDER BY c.relname, a.attnum) FROM pg_catalog.pg_class c JOIN "
-      "pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 WHERE c.oid IN "
+      "a.atttypmod) || a.attnotnull || coalesce(pg_catalog.pg_get_expr(d.adbin, d.adrelid), ''), "
+      "';' ORDER BY c.relname, a.attnum) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_attribute a "
+      "ON a.attrelid = c.oid AND a.attnum > 0 LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = "
+      "c.oid AND d.adnum = a.attnum WHERE c.oid IN "
       "(to_regclass('tidemark.log_' || k.id), to_regclass('tidemark.version_' || k.id))), '')) "
       "FROM tidemark.captured_table k WHERE $1::bigint IS NULL OR k.id = $1",
       {only ? Parameter(std::to_string(*only)) : Parameter()});
@@ -442,7 +442,10 @@ void PostgresqlNode::repair_capture(const ActiveTable& table) {
     drop_tables(table.id);
     create_tables(found, table.id);
   }
-  create_written_by_session();
+  if (!versions_lost) {
+    define("ALTER TABLE " + log_table(table.id) + " ALTER touched_at SET DEFAULT " +
+           "pg_catalog.clock_timestamp(), ALTER touched_at SET NOT NULL");
+  }
   create_triggers(found, table.id);
   connection_.query(
       "UPDATE tidemark.captured_table SET name = $2, shape = $3, capture = $4 WHERE id = $1",

@@ -144,8 +144,6 @@ class PostgresqlNode final : public Node {
   void drop_tables(std::int64_t id);
   /// Throws Error not_ready for a table, or a partition of it, that belongs to another role.
   void require_ownership(const CatalogTable& table);
-  /// What all capture functions ask; replaces one that was altered.
-  void create_written_by_session();
   void create_triggers(const CatalogTable& table, std::int64_t id);
   void drop_triggers(std::int64_t id);
   std::string capture_digest(std::int64_t id);

@@ -79,7 +79,7 @@ void PostgresqlNode::check_uniques(const TableSql& sql) {
 }
 
 // The role of the session keeps triggers still, ours too, where it may. Where they fire, our
-// capture knows applied rows by other means (see capture_function.sql).
+// capture knows applied rows by other means (see written_by_session.sql).
 void PostgresqlNode::fire_triggers(bool on) {
   if (fires_triggers_ == on) return;
   fires_triggers_ = on;

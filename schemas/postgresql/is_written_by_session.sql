@@ -1,1 +1,1 @@
-pg_catalog.current_setting('tidemark.applying', true) IS NOT NULL AND tidemark.written_by_session()
+pg_catalog.current_setting('tidemark.applying', true) IS NOT NULL AND tidemark.capture_{{id}}_by_session()

@@ -27,7 +27,7 @@ LETTERS = [
     "a" * 62, "a" * 63, "\u00fc" * 31, "\u00fc" * 31 + "x", "q" * 61 + '"', '"' * 63, "'" * 63, "tidemark", "tidemark-log",
 ]
 # Our own words, as near to our own names as an application may come.
-OURS = ["log_1", "version_1", "log", "version", "node", "origin", "sequence", "stamp", "changed_at_us", "flags", "knowledge",
+OURS = ["log_1", "version_1", "log", "version", "node", "origin", "sequence", "stamp", "touched_at", "changed_at_us", "flags", "knowledge",
         "captured_table", "conflict", "quarantine", "c1", "k1", "v", "t", "f", "pos", "present", "revert", "inserted", "excluded",
         "new", "old", "rowid", "oid", "_rowid_", "id", "number", "tableoid_", "rowid2", "main", "temp", "public", "name", "key"]
 RESERVED = """select from where table group order by having insert update delete into values set and or not null is in between like

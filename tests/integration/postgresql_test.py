@@ -257,9 +257,11 @@ def test_p5_a_hostile_search_path_changes_nothing(lab):
         CREATE OPERATOR evil.+ (LEFTARG = bigint, RIGHTARG = integer, FUNCTION = evil.plus);
         CREATE FUNCTION evil.current_setting(text, boolean) RETURNS text LANGUAGE sql AS 'SELECT ''on''';
         CREATE FUNCTION evil.pg_trigger_depth() RETURNS integer LANGUAGE sql AS 'SELECT 0';
-        CREATE FUNCTION evil.has_schema_privilege(text, text) RETURNS boolean LANGUAGE sql AS 'SELECT true';
+        CREATE FUNCTION evil.has_schema_privilege(name, text, text) RETURNS boolean LANGUAGE sql AS 'SELECT true';
         """, role="tm_app")
-    a.sql("SET search_path = evil, pg_catalog, public; CREATE TEMP TABLE log_1(k1 integer, stamp bigint);"
+    # The setting, which no application knows: with it the triggers look closer.
+    a.sql("SET search_path = evil, pg_catalog, public; SET tidemark.applying = 'on';"
+          "CREATE TEMP TABLE log_1(k1 integer, inserted boolean, touched_at timestamptz);"
           "INSERT INTO item VALUES (1, 'x', 1); UPDATE item SET n = 2; ", role="tm_app")
     lab.sync()
     require_equal(b.dump("item"), [("1", "x", "2")], "rows")
@@ -276,12 +278,13 @@ def test_p5_what_an_application_calls_its_own_is_not_called_by_us(lab):
     a.sql("CREATE FUNCTION evil.set_config(text, text, boolean) RETURNS text " + hacked +
           "CREATE FUNCTION evil.pg_trigger_depth() RETURNS integer " + hacked + "CREATE FUNCTION evil.clock_timestamp() RETURNS timestamptz " + hacked +
           "CREATE FUNCTION evil.date_part(text, timestamptz) RETURNS float8 " + hacked + "CREATE FUNCTION evil.format(text, bigint, regclass) RETURNS text " + hacked +
-          "CREATE FUNCTION evil.current_setting(text, boolean) RETURNS text LANGUAGE sql AS 'SELECT ''off''::text';" +
+          "CREATE FUNCTION evil.current_setting(text, boolean) RETURNS text LANGUAGE sql AS 'SELECT ''off''::text';"
+          "CREATE FUNCTION evil.has_schema_privilege(name, text, text) RETURNS boolean LANGUAGE sql AS 'SELECT true';" +
           "".join("CREATE FUNCTION evil.same(%s, %s) RETURNS boolean %s CREATE OPERATOR evil.= (LEFTARG = %s, RIGHTARG = %s, FUNCTION = evil.same);" % (
               t, t, hacked, t, t) for t in ("text", "integer", "bigint")) +
           "CREATE DOMAIN evil.bigint AS pg_catalog.int8 CHECK (false); CREATE DOMAIN evil.text AS pg_catalog.text CHECK (false);"
           "CREATE DOMAIN evil.regclass AS pg_catalog.regclass CHECK (false);", role="tm_app")
-    a.sql("SET search_path = evil, pg_catalog, public; CREATE TEMP TABLE new_rows(id pg_catalog.int4, name pg_catalog.text, n pg_catalog.int4);"
+    a.sql("SET search_path = evil, pg_catalog, public; SET tidemark.applying = 'on'; CREATE TEMP TABLE new_rows(id pg_catalog.int4, name pg_catalog.text, n pg_catalog.int4);"
           "CREATE TEMP TABLE old_rows(id pg_catalog.int4); CREATE TEMP TABLE log_1(k1 pg_catalog.int4); CREATE TEMP TABLE item_shadow(id pg_catalog.int4);"
           "INSERT INTO item VALUES (1, 'x', 1), (2, 'y', 2), (3, 'z', 3); UPDATE item SET id = n + 10; DELETE FROM item WHERE n > 2;"
           "INSERT INTO event VALUES ('north', 1, 1), ('south', 2, 2), ('north', 3, 3); UPDATE event SET region = 'south' WHERE n < 2;"
@@ -316,7 +319,7 @@ PARTITIONED = """
 @test
 def test_p6_a_key_called_like_a_variable_of_the_capture_function(lab):
     """Of a partitioned table it is read by its name, which was ambiguous: every statement of the application failed."""
-    names = ("stamp", "tg_op", "found", "new", "old", "capture", "r", "new_rows")
+    names = ("stamp", "tg_op", "found", "new", "old", "capture", "r", "new_rows", "inserted", "touched_at")
     a, b = pg_pair(lab, "".join("""
         CREATE TABLE {0}_log("{0}" integer, region text, v integer, PRIMARY KEY (region, "{0}")) PARTITION BY LIST (region);
         CREATE TABLE {0}_north PARTITION OF {0}_log FOR VALUES IN ('north'); CREATE TABLE {0}_south PARTITION OF {0}_log FOR VALUES IN ('south');
@@ -774,6 +777,21 @@ def test_p14_a_truncate_that_the_owner_cannot_see_is_refused_beforehand(lab):
 
 
 @test
+def test_p5_the_functions_of_a_table_need_no_rights_of_another_owner(lab):
+    """Its capture function has the rights of its owner, and what it calls belongs to the same."""
+    a, b = pg_pair(lab, ITEM + "CREATE TABLE two(id integer PRIMARY KEY, v text);")
+    id_ = a.value("SELECT id FROM tidemark.captured_table WHERE name = 'two'")
+    functions = a.rows("SELECT oid::regprocedure::text FROM pg_proc WHERE proname ~ '^capture_%s(_|$)'" % id_)
+    require(len(functions) == 5, functions)
+    a.server.script(a.database, "ALTER TABLE two OWNER TO tm_app; GRANT USAGE ON SCHEMA tidemark TO tm_app; GRANT INSERT ON tidemark.log_%s TO tm_app;" % id_ +
+                    "".join("ALTER FUNCTION %s OWNER TO tm_app;" % row[0] for row in functions), role="postgres")
+    a.sql("INSERT INTO two VALUES (1, 'x'), (2, 'y'); UPDATE two SET v = 'z' WHERE id = 1; UPDATE two SET id = 3 WHERE id = 2", role="tm_app")
+    a.server.script(a.database, "GRANT ALL ON two TO tm_session, tm_owner", role="postgres")
+    lab.sync()
+    require_equal(b.dump("two"), [("1", "z"), ("3", "y")], "rows")
+
+
+@test
 def test_p15_what_cannot_take_part_is_refused_by_name(lab):
     schema = ITEM + """
         CREATE TABLE keyless(v text);
@@ -786,6 +804,8 @@ def test_p15_what_cannot_take_part_is_refused_by_name(lab):
         CREATE TABLE loose_key(k numeric PRIMARY KEY);
         CREATE MATERIALIZED VIEW shown AS SELECT * FROM item;
         CREATE TABLE half(r text, id integer, PRIMARY KEY (r, id)) PARTITION BY LIST (r); CREATE UNLOGGED TABLE half_a PARTITION OF half DEFAULT;
+        CREATE TABLE acting(r text, id integer, item integer, PRIMARY KEY (r, id)) PARTITION BY LIST (r);
+        CREATE TABLE acting_a PARTITION OF acting DEFAULT; ALTER TABLE acting_a ADD CONSTRAINT goes FOREIGN KEY (item) REFERENCES item ON DELETE CASCADE;
     """
     a, b = PgNode(lab, "a", schema), PgNode(lab, "b", schema)
     for node in (a, b):
@@ -798,7 +818,8 @@ def test_p15_what_cannot_take_part_is_refused_by_name(lab):
     told = lab.run("check")
     require(not told.told("passing"), "a temporary table is not named")
     for words in (("keyless", "no primary key"), ("volatile", "unlogged"), ("derived", "inherits"), ("local_type", "regclass"),
-                  ("odd_key", "jsonb"), ("ruled", "rules"), ("loose_key", "numeric"), ("shown", "materialized view"), ("abroad", "foreign table"), ("half", "unlogged partition half_a")):
+                  ("odd_key", "jsonb"), ("ruled", "rules"), ("loose_key", "numeric"), ("shown", "materialized view"), ("abroad", "foreign table"), ("half", "unlogged partition half_a"),
+                  ("acting", "foreign key goes on its partition acting_a alone")):
         found = [f["message"] for f in told.last["findings"] if f["table"] == words[0]]
         require(len(found) == 2 and all(words[1] in message for message in found), "%r: %r" % (words, found))
     other.close()

@@ -224,13 +224,17 @@ def test_where_a_session_may_not_define_it_says_what_to_run(lab):
     lab.sync()
     require_alike(a, b)
     require_equal(rows(b, "SELECT name FROM item"), [("unseen",)], "what happened without triggers")
-    # So does a function that the triggers ask.
-    a.sql("CREATE OR REPLACE FUNCTION tidemark.written_by_session() RETURNS boolean STABLE LANGUAGE plpgsql AS 'BEGIN RETURN true; END'")
-    lab.sync(code=8).require_told("item", "triggers", "tidemark activate a")
-    lab.activate()
-    a.sql("UPDATE item SET name = 'seen'")
-    lab.sync()
-    require_equal(rows(b, "SELECT name FROM item"), [("seen",)], "what happened after the function was made anew")
+    # So do a function that the triggers ask, and where the time comes from.
+    log = a.value("SELECT max(id) FROM tidemark.captured_table WHERE name = 'item'")
+    for i, harm in enumerate((
+            "CREATE OR REPLACE FUNCTION tidemark.capture_%s_by_session() RETURNS boolean STABLE LANGUAGE plpgsql AS 'BEGIN RETURN true; END'",
+            "ALTER TABLE tidemark.log_%s ALTER touched_at SET DEFAULT '2001-01-01'", "ALTER TABLE tidemark.log_%s ALTER touched_at DROP DEFAULT")):
+        a.sql(harm % log)
+        lab.sync(code=8).require_told("item", "triggers", "tidemark activate a")
+        lab.activate()
+        a.sql("UPDATE item SET name = 'seen %d'" % i)
+        lab.sync()
+        require_equal(rows(b, "SELECT name FROM item"), [("seen %d" % i,)], "what happened after it was mended: " + harm)
     lab.verify()
 
 
