@@ -576,7 +576,7 @@ class Watcher::Server {
         } else {
           told = pulse.generation;
           pause = quiet;
-          quiet = std::min(2 * quiet, kLongestQuiet);
+          quiet = std::min(2 * quiet, kLongestPoll);
           tell_(NodeLooked{.node = name_, .pulse = pulse});
         }
       }
