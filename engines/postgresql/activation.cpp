@@ -441,8 +441,8 @@ void PostgresqlNode::repair_capture(const ActiveTable& table) {
   if (versions_lost) {
     drop_tables(table.id);
     create_tables(found, table.id);
-  }
-  if (!versions_lost) {
+  } else {
+    // What log.sql says of it, should somebody have altered that.
     define("ALTER TABLE " + log_table(table.id) + " ALTER touched_at SET DEFAULT " +
            "pg_catalog.clock_timestamp(), ALTER touched_at SET NOT NULL");
   }
