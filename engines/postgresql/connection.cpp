@@ -36,6 +36,9 @@ constexpr char kSettings[] =
     "SET default_transaction_isolation = 'read committed';"
     // Plans of ours are short, and compiling them is not.
     "SET jit = off;"
+    // What a session looks at was just written and is in memory: a few rows of a large table are
+    // better found by its index than by reading all of it.
+    "SET random_page_cost = 1.1;"
     // Ours are few statements about many rows each: sorted and joined in memory where the server
     // was not set up to allow more.
     "SELECT pg_catalog.set_config(s.name, '64MB', false) FROM (VALUES ('work_mem'), "
