@@ -6,6 +6,9 @@ namespace tidemark::postgresql {
 namespace {
 
 constexpr std::int64_t kBatch = 250000;
+/// After a list of positions of one batch, of which it cuts nothing off: without it the server,
+/// which may expect millions of a join, might go through the whole list for each staged row.
+const std::string kHashed = " LIMIT " + std::to_string(kBatch);
 constexpr std::int64_t kOneByOne = 8;
 constexpr int kHandedOver = 1000;
 constexpr std::size_t kSent = 64u << 10;
@@ -38,16 +41,26 @@ PullCounts KnownApplier::apply() {
   counts_.received = stage_.count();
   node_.mark_withdrawals(table_, stage_.name());
   hand_over_refused();
-  if (passes_over(node_.locked_rows_)) hand_over_locked(0, stage_.count());
+  if (stage_.count() > kBatch) stage_.index_positions();
+  if (passes_over(node_.locked_rows_)) {
+    for_each_batch(
+        [this](std::int64_t first, std::int64_t last) { hand_over_locked(first, last); });
+  }
   weigh();
+  skips_recent_ = node_.recent_.is_too_many(*sql_, stage_.count());
   if (undecided_ > 0) hand_over_undecided();
   if (passed_over_ > 0 || undecided_ > 0) drop_what_came_by_another_way();
-  if (stage_.count() > kBatch) stage_.index_positions();
-  for (std::int64_t at = 0; at < stage_.count(); at += kBatch) {
-    write(at, std::min(at + kBatch, stage_.count()), Expecting::no_refusal);
-  }
-  if (stage_.count() > RecentLists::kLimit) skip_recent();
+  for_each_batch(
+      [this](std::int64_t first, std::int64_t last) { write(first, last, Expecting::no_refusal); });
+  if (skips_recent_) skip_recent();
   return counts_;
+}
+
+void KnownApplier::for_each_batch(
+    const std::function<void(std::int64_t first, std::int64_t last)>& act) const {
+  for (std::int64_t at = 0; at < stage_.count(); at += kBatch) {
+    act(at, std::min(at + kBatch, stage_.count()));
+  }
 }
 
 /// One look at everything spares most sessions the other looks.
@@ -59,7 +72,7 @@ void KnownApplier::weigh() {
       "SELECT count(v.sequence), count(*) FILTER (WHERE " + undecided() +
       "), count(*) FILTER (WHERE " + came_by_another_way() +
       "), count(v.sequence) FILTER (WHERE s.inserted), count(*) FILTER (WHERE s.present AND NOT "
-      "s.inserted), " +
+      "s.inserted), count(*) FILTER (WHERE s.present), " +
       batch + " FROM " + stage_.name() + " AS s LEFT JOIN " + sql_->version() + " AS v ON " +
       sql_->control_is_staged("v.", "s.") + group);
   std::int64_t have_version = 0, inserts_with_version = 0;
@@ -68,7 +81,8 @@ void KnownApplier::weigh() {
     undecided_ += batches.integer(i, 1);
     passed_over_ += batches.integer(i, 2);
     inserts_with_version += batches.integer(i, 3);
-    updates_[batches.integer(i, 5) * kBatch] = batches.integer(i, 4);
+    weighed_[batches.integer(i, 6) * kBatch] = {.updates = batches.integer(i, 4),
+                                                .present = batches.integer(i, 5)};
   }
   // Whoever decides may write versions and rows of any key.
   none_has_version_ = have_version == 0 && undecided_ == 0;
@@ -168,12 +182,18 @@ void KnownApplier::drop(const Rows& rows) {
   connection_.query("DELETE FROM " + stage_.name() + " WHERE pos IN (" + positions + ")");
 }
 
+/// SQL that is true for the staged rows `s` after `first` up to `last`. Of all of them nothing is
+/// asked: the server, which has no statistics of the stage, would take it for a few.
+std::string KnownApplier::positions(std::int64_t first, std::int64_t last) const {
+  if (first == 0 && last == stage_.count()) return "true";
+  return "s.pos > " + std::to_string(first) + " AND s.pos <= " + std::to_string(last);
+}
+
 /// Of the rows after `first` up to `last`. Those that others wrote since the snapshot are found by
 /// halving; whatever we have locked by then stays as it is.
 void KnownApplier::hand_over_locked(std::int64_t first, std::int64_t last) {
   if (first >= last) return;
-  const std::string range =
-      "s.pos > " + std::to_string(first) + " AND s.pos <= " + std::to_string(last);
+  const std::string range = positions(first, last);
   const auto hand_over = [this](const Rows& rows) {
     if (rows.empty()) return;
     for_each(rows, [this](const ChangedRow& row) { sink_.refused(row, locked()); });
@@ -211,11 +231,11 @@ std::vector<Rows> KnownApplier::find_locked(const std::string& range) {
   for (const auto& [which, lock] :
        {std::pair("s.present", "NO KEY UPDATE"), std::pair("NOT s.present", "UPDATE")}) {
     const std::string chosen = here + which;
-    found.push_back(
-        connection_.query("WITH free AS MATERIALIZED (SELECT s.pos FROM " + stage_.name() +
-                          " AS s JOIN " + chosen + " FOR " + lock + " OF t SKIP LOCKED) " +
-                          staged_rows(" JOIN " + chosen +
-                                      " AND s.pos NOT IN (SELECT pos FROM free) ORDER BY s.pos")));
+    found.push_back(connection_.query(
+        "WITH free AS MATERIALIZED (SELECT s.pos FROM " + stage_.name() + " AS s JOIN " + chosen +
+        " FOR " + lock + " OF t SKIP LOCKED) " +
+        staged_rows(" JOIN " + chosen + " AND s.pos NOT IN (SELECT pos FROM free" + kHashed +
+                    ") ORDER BY s.pos")));
   }
   return found;
 }
@@ -255,14 +275,10 @@ void KnownApplier::write(std::int64_t first, std::int64_t last, Expecting expect
 }
 
 bool KnownApplier::write_set(std::int64_t first, std::int64_t last, Expecting expecting) {
-  const std::string range =
-      "s.pos > " + std::to_string(first) + " AND s.pos <= " + std::to_string(last);
+  const std::string range = positions(first, last);
   connection_.execute("SAVEPOINT tidemark_batch");
   PullCounts counts;
-  const bool rows_written = expecting == Expecting::no_refusal && inserts_are_new_
-                                ? write_rows_as_told(range, updates_[first], counts)
-                                : write_rows(range, expecting, counts);
-  if (!rows_written || !write_versions(range) ||
+  if (!write_rows(first, range, expecting, counts) || !write_versions(range) ||
       (table_.fire_triggers && !log_what_triggers_changed(range))) {
     connection_.execute("ROLLBACK TO SAVEPOINT tidemark_batch; RELEASE SAVEPOINT tidemark_batch");
     return false;
@@ -276,8 +292,18 @@ bool KnownApplier::write_set(std::int64_t first, std::int64_t last, Expecting ex
 // Rows lie in the stage in the order of their keys, and a scan keeps it: sorting them once more
 // would cost a tenth. One MERGE takes as long, because it does not tell what it did to how many
 // rows.
-bool KnownApplier::write_rows(const std::string& range, Expecting expecting, PullCounts& counts) {
-  return delete_rows(range, counts) && update_rows(range + " AND s.present", counts) &&
+bool KnownApplier::write_rows(std::int64_t first, const std::string& range, Expecting expecting,
+                              PullCounts& counts) {
+  if (!delete_rows(range, counts)) return false;
+  const bool as_weighed =
+      expecting == Expecting::no_refusal && undecided_ == 0 && passed_over_ == 0;
+  if (as_weighed && inserts_are_new_) {
+    return write_rows_as_told(range, weighed_[first].updates, counts);
+  }
+  if (as_weighed && !table_.fire_triggers) {
+    return write_present_rows(range, weighed_[first].present, counts);
+  }
+  return update_rows(range + " AND s.present", counts) &&
          insert_rows(range + " AND s.present AND " + is_not_there() +
                          (expecting == Expecting::refusals ? sql_->unless_unseen() : ""),
                      counts);
@@ -288,11 +314,25 @@ bool KnownApplier::write_rows(const std::string& range, Expecting expecting, Pul
 bool KnownApplier::write_rows_as_told(const std::string& range, std::int64_t updates,
                                       PullCounts& counts) {
   const std::string changed = range + " AND s.present AND NOT s.inserted";
-  if (!delete_rows(range, counts) || !update_rows(changed, counts)) return false;
+  if (!update_rows(changed, counts)) return false;
   if (counts.updated < updates && !insert_rows(changed + " AND " + is_not_there(), counts)) {
     return false;
   }
   return insert_rows(range + " AND s.present AND s.inserted", counts);
+}
+
+// No trigger keeps an update from happening: what was not updated is not there, and nobody need
+// look for it a second time.
+bool KnownApplier::write_present_rows(const std::string& range, std::int64_t present,
+                                      PullCounts& counts) {
+  const std::string rows = range + " AND s.present";
+  if (!run("WITH updated AS (" + update(rows) + " RETURNING s.pos) " +
+               insert(rows + " AND s.pos NOT IN (SELECT pos FROM updated" + kHashed + ")"),
+           counts.inserted)) {
+    return false;
+  }
+  counts.updated = present - counts.inserted;
+  return true;
 }
 
 bool KnownApplier::delete_rows(const std::string& range, PullCounts& counts) {
@@ -302,19 +342,26 @@ bool KnownApplier::delete_rows(const std::string& range, PullCounts& counts) {
 }
 
 bool KnownApplier::update_rows(const std::string& which, PullCounts& counts) {
-  return run("UPDATE " + sql_->table() + " AS t SET " + sql_->assignments("s.", true) + " FROM " +
-                 stage_.name() + " AS s WHERE " + which + " AND " + sql_->key_is_staged("t.", "s."),
-             counts.updated);
+  return run(update(which), counts.updated);
 }
 
 bool KnownApplier::insert_rows(const std::string& which, PullCounts& counts) {
   std::int64_t inserted = 0;
-  const bool done = run("INSERT INTO " + sql_->table() + " (" + sql_->columns() +
-                            ") OVERRIDING SYSTEM VALUE SELECT " + sql_->staged_columns("s.") +
-                            " FROM " + stage_.name() + " AS s WHERE " + which,
-                        inserted);
+  const bool done = run(insert(which), inserted);
   counts.inserted += inserted;
   return done;
+}
+
+/// SQL that updates the rows of which `which` is true of the staged row `s`.
+std::string KnownApplier::update(const std::string& which) {
+  return "UPDATE " + sql_->table() + " AS t SET " + sql_->assignments("s.", true) + " FROM " +
+         stage_.name() + " AS s WHERE " + which + " AND " + sql_->key_is_staged("t.", "s.");
+}
+
+std::string KnownApplier::insert(const std::string& which) {
+  return "INSERT INTO " + sql_->table() + " (" + sql_->columns() +
+         ") OVERRIDING SYSTEM VALUE SELECT " + sql_->staged_columns("s.") + " FROM " +
+         stage_.name() + " AS s WHERE " + which;
 }
 
 std::string KnownApplier::is_not_there() {
@@ -363,7 +410,7 @@ bool KnownApplier::write_versions(const std::string& range) {
 }
 
 bool KnownApplier::add_recent(const std::string& from_stage) {
-  if (stage_.count() > RecentLists::kLimit) return true;
+  if (skips_recent_) return true;
   std::int64_t rows = 0;
   const std::string values = sql_->staged_key("s.") + ", " + staged_origin() + ", s.sequence";
   if (!run(node_.recent_.insert_selected(*sql_, values) + " FROM " + from_stage, rows)) {
@@ -381,10 +428,8 @@ void KnownApplier::skip_recent() {
 }
 
 void KnownApplier::write_one_by_one(std::int64_t first, std::int64_t last) {
-  for_each(
-      connection_.query(staged_rows(" WHERE s.pos > " + std::to_string(first) +
-                                    " AND s.pos <= " + std::to_string(last) + " ORDER BY s.pos")),
-      [this](const ChangedRow& row) { write_row(row); });
+  for_each(connection_.query(staged_rows(" WHERE " + positions(first, last) + " ORDER BY s.pos")),
+           [this](const ChangedRow& row) { write_row(row); });
 }
 
 void KnownApplier::write_row(const ChangedRow& row) {

@@ -25,6 +25,7 @@ class KnownApplier {
   void hand_over_refused();
   void hand_over_locked(std::int64_t first, std::int64_t last);
   std::vector<Rows> find_locked(const std::string& range);
+  void for_each_batch(const std::function<void(std::int64_t first, std::int64_t last)>& act) const;
   void weigh();
   void hand_over_undecided();
   void drop_what_came_by_another_way();
@@ -36,18 +37,22 @@ class KnownApplier {
   bool write_set(std::int64_t first, std::int64_t last, Expecting expecting);
   // What follows takes the rows in `range`, a condition about a staged row `s`. False: the server
   // refused one of them.
-  bool write_rows(const std::string& range, Expecting expecting, PullCounts& counts);
+  bool write_rows(std::int64_t first, const std::string& range, Expecting expecting,
+                  PullCounts& counts);
   /// What its origin updated is expected here, `updates` rows, and what it inserted is not.
   bool write_rows_as_told(const std::string& range, std::int64_t updates, PullCounts& counts);
+  /// Updates what is here and inserts the rest; `present` rows in all.
+  bool write_present_rows(const std::string& range, std::int64_t present, PullCounts& counts);
   bool delete_rows(const std::string& range, PullCounts& counts);
   bool update_rows(const std::string& which, PullCounts& counts);
   bool insert_rows(const std::string& which, PullCounts& counts);
+  std::string update(const std::string& which);
+  std::string insert(const std::string& which);
   std::string is_not_there();
   bool run(const std::string& sql, std::int64_t& affected);
   bool log_what_triggers_changed(const std::string& range);
   bool write_versions(const std::string& range);
   bool add_recent(const std::string& from_stage);
-  /// Too many versions came for the list of recent ones.
   void skip_recent();
   void write_one_by_one(std::int64_t first, std::int64_t last);
   void fill_empty_table();
@@ -56,6 +61,7 @@ class KnownApplier {
   void end_filling();
   void write_row(const ChangedRow& row);
   std::string staged_origin();
+  std::string positions(std::int64_t first, std::int64_t last) const;
   std::string staged_rows(const std::string& rest);
   void drop(const Rows& rows);
   static Refusal locked();
@@ -71,11 +77,16 @@ class KnownApplier {
   StagingTable& stage_;
   ApplySink& sink_;
   const std::string covered_;  // SQL: the source has seen the version `v`
+  bool skips_recent_ = false;  // too many versions come for the list of recent ones
   std::int64_t undecided_ = 0;
   std::int64_t passed_over_ = 0;
   bool none_has_version_ = false;
-  bool inserts_are_new_ = false;                  // no row that its origin inserted was ever here
-  std::map<std::int64_t, std::int64_t> updates_;  // of the batch after a position
+  bool inserts_are_new_ = false;  // no row that its origin inserted was ever here
+  struct Weighed {
+    std::int64_t updates = 0;  // present, and not inserted by their origins
+    std::int64_t present = 0;
+  };
+  std::map<std::int64_t, Weighed> weighed_;  // of the batch after a position
   // A batch on its way into an empty table.
   struct FilledOrigin {
     std::int64_t number = 0;  // in this database

@@ -126,6 +126,39 @@ TEST_CASE_TEMPLATE("a row that was inserted there may be here, one that was upda
   CHECK(contract.all(table) == expected);
 }
 
+// The usual batch: rows of one origin that are here already, some new ones, some that go.
+TEST_CASE_TEMPLATE("rows that are here and rows that are not come in one batch", Engine,
+                   TIDEMARK_ENGINES) {
+  Contract contract(Engine::make());
+  const TableSpec spec = item_table();
+  const ActiveTable table = contract.activate(spec);
+  for (int i = 1; i <= 30; ++i) contract.put(table, item(i, "old"), foreign(10, i));
+  std::vector<Incoming> rows;
+  std::vector<Seen> expected;
+  for (int i = 1; i <= 40; ++i) {
+    Version version = foreign(20, 100 + i);
+    version.inserted = i % 3 != 0;
+    const bool goes = i % 10 == 0;
+    if (goes) {
+      rows.push_back(Incoming::tombstone({integer(i)}, version));
+    } else {
+      rows.emplace_back(spec, item(i, "new"), version);
+    }
+    expected.push_back({.key = {integer(i)},
+                        .present = !goes,
+                        .row = goes ? Row{} : item(i, "new"),
+                        .version = version});
+  }
+  Kept kept;
+  const PullCounts counts = apply(contract, table, rows, knowledge(kOtherOrigin, 100), kept);
+  CHECK(kept.compared.empty());
+  CHECK(kept.refusals.empty());
+  CHECK(counts.updated == 27);
+  CHECK(counts.inserted == 9);
+  CHECK(counts.deleted == 3);
+  CHECK(contract.all(table) == expected);
+}
+
 TEST_CASE_TEMPLATE("what the source has not seen is left to be decided", Engine, TIDEMARK_ENGINES) {
   Contract contract(Engine::make());
   const TableSpec spec = item_table();
