@@ -85,7 +85,7 @@ HarvestCounts PostgresqlNode::harvest(const ActiveTable& table, TableState& stat
       sql->control_key("f.") + ", greatest(f.changed_at_us, " +
       std::to_string(state.clock_floor_us + 1) + "), " + origin + ", " + new_sequence +
       ", CASE WHEN f.absent THEN 1 WHEN f.inserted THEN 2 ELSE 0 END)");
-  if (counts.versions <= RecentLists::kLimit) {
+  if (!recent_.is_too_many(*sql, counts.versions)) {
     connection_.query(recent_.insert_selected(
                           *sql, sql->control_key("f.") + ", " + origin + ", " + new_sequence) +
                       " FROM pg_temp.tidemark_folded AS f");

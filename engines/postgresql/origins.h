@@ -34,11 +34,17 @@ class Origins {
   std::string covered(const Knowledge& knowledge, const std::string& prefix);
   /// SQL that is true for a version that it does not cover, written so that an index can serve it.
   std::string news(const Knowledge& knowledge, const std::string& prefix);
+  /// The same for many versions, for which the server plans to read whole tables.
+  std::string news_unknown_to_planner(const Knowledge& knowledge, const std::string& prefix);
 
   void save_name(const Identity& identity, const std::string& name);
   std::string name(const OriginId& origin);
 
  private:
+  /// With `before` and `after` around each sequence.
+  std::string news(const Knowledge& knowledge, const std::string& prefix, const char* before,
+                   const char* after);
+
   Connection& connection_;
   bool loaded_ = false;
   std::map<OriginId, std::int64_t> numbers_;

@@ -154,6 +154,7 @@ class PostgresqlNode final : public Node {
   static constexpr char kOwnOrigin[] = "SELECT origin FROM tidemark.node";
   /// `node`: what kOwnOrigin answered.
   OriginId origin_in(const Rows& node) const;
+  std::int64_t count_news(const ActiveTable& table, const Knowledge& known);
   Knowledge load_knowledge(const char* table, std::int64_t table_id);
   void save_knowledge(const char* table, std::int64_t table_id, const Knowledge& knowledge);
 

@@ -35,10 +35,24 @@ std::int64_t PostgresqlNode::count_rows(const ActiveTable& table) {
 std::unique_ptr<RowStream> PostgresqlNode::changes_since(const ActiveTable& table,
                                                          const Knowledge& known) {
   const std::shared_ptr<TableSql> sql = sql_of(table);
+  if (recent_.is_large_share(*sql, count_news(table, known))) {
+    return many_changed_rows(connection_, origins_, sql,
+                             origins_.news_unknown_to_planner(known, "v."));
+  }
   if (recent_.is_complete_for(*sql, known)) {
     return recent_rows(connection_, origins_, sql, origins_.news(known, "r."));
   }
   return changed_rows(connection_, origins_, sql, origins_.news(known, "v."));
+}
+
+/// An upper bound: a key that changed again has one version.
+std::int64_t PostgresqlNode::count_news(const ActiveTable& table, const Knowledge& known) {
+  const Knowledge own = load_knowledge("tidemark.knowledge", table.id);
+  std::int64_t news = 0;
+  for (const auto& [origin, sequence] : own.entries()) {
+    news += std::max<std::int64_t>(0, sequence - known.of(origin).value_or(0));
+  }
+  return news;
 }
 
 std::unique_ptr<RowStream> PostgresqlNode::all_rows(const ActiveTable& table) {

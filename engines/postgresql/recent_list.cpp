@@ -3,6 +3,13 @@
 namespace tidemark::postgresql {
 namespace {
 
+constexpr std::int64_t kLimit = 16384;
+/// Fewer are never worth the question how many there are in all.
+constexpr std::int64_t kFew = 1000;
+constexpr std::int64_t kShare = 8;
+/// What a version takes on disk, about. The size is always known, statistics come late.
+constexpr std::int64_t kVersionBytes = 90;
+
 /// The number of the transaction that is open, for one table: the next one begins at settle().
 std::string batch_of(std::int64_t table_id) {
   return "(SELECT recent_batch FROM tidemark.captured_table WHERE id = " +
@@ -10,6 +17,17 @@ std::string batch_of(std::int64_t table_id) {
 }
 
 }  // namespace
+
+bool RecentLists::is_too_many(const TableSql& sql, std::int64_t versions) {
+  return versions > kLimit || is_large_share(sql, versions);
+}
+
+bool RecentLists::is_large_share(const TableSql& sql, std::int64_t versions) {
+  if (versions <= kFew) return false;
+  const Rows size = connection_.run_prepared("SELECT pg_catalog.pg_relation_size($1::regclass)",
+                                             {version_table(sql.id())});
+  return versions > size.integer(0, 0) / kVersionBytes / kShare;
+}
 
 std::string RecentLists::insert_selected(const TableSql& sql, const std::string& values) {
   return "INSERT INTO " + recent_table(sql.id()) + "(" + sql.control_key() +

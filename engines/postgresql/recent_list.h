@@ -19,11 +19,15 @@ namespace tidemark::postgresql {
 
 class RecentLists {
  public:
-  /// More versions than this at once are skipped: reading all versions is as fast then.
-  static constexpr std::int64_t kLimit = 16384;
-
   RecentLists(Connection& connection, Origins& origins)
       : connection_(connection), origins_(origins) {}
+
+  /// Whether so many versions are skipped when they are written at once: where reading all of them
+  /// is as fast, or to keep the list short.
+  bool is_too_many(const TableSql& sql, std::int64_t versions);
+  /// Whether they are that large a share of all versions: whole tables are better read then than
+  /// row by row, which takes about eight times as long for each.
+  bool is_large_share(const TableSql& sql, std::int64_t versions);
 
   /// "INSERT INTO tidemark.recent_1(k1, origin, sequence, batch) SELECT <values>, <batch>"; whoever
   /// completes and runs it says so by note_added().

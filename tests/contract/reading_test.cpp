@@ -311,7 +311,7 @@ TEST_CASE_TEMPLATE("what is not known is found, however much was written since",
   std::map<std::int64_t, std::int64_t> sequence_of;  // by key
   std::vector<std::int64_t> ends{0};                 // the last sequence after each batch
   std::int64_t sequence = 0;
-  for (const std::int64_t size : {3, 20000, 2, 9000, 40, 9000, 1, 12000, 5}) {
+  for (const std::int64_t size : {3, 20000, 2, 9000, 1500, 40, 1500, 9000, 1, 12000, 5}) {
     const std::int64_t before = sequence;
     std::map<std::int64_t, std::int64_t> batch;
     for (std::int64_t i = 0; i < size; ++i) batch[(sequence + i) * 7 % 15013] = 0;
