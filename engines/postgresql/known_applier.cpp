@@ -72,7 +72,7 @@ void KnownApplier::weigh() {
       "SELECT count(v.sequence), count(*) FILTER (WHERE " + undecided() +
       "), count(*) FILTER (WHERE " + came_by_another_way() +
       "), count(v.sequence) FILTER (WHERE s.inserted), count(*) FILTER (WHERE s.present AND NOT "
-      "s.inserted), count(*) FILTER (WHERE s.present), " +
+      "s.inserted), count(*) FILTER (WHERE s.present), count(*) FILTER (WHERE NOT s.present), " +
       batch + " FROM " + stage_.name() + " AS s LEFT JOIN " + sql_->version() + " AS v ON " +
       sql_->control_is_staged("v.", "s.") + group);
   std::int64_t have_version = 0, inserts_with_version = 0;
@@ -81,8 +81,9 @@ void KnownApplier::weigh() {
     undecided_ += batches.integer(i, 1);
     passed_over_ += batches.integer(i, 2);
     inserts_with_version += batches.integer(i, 3);
-    weighed_[batches.integer(i, 6) * kBatch] = {.updates = batches.integer(i, 4),
-                                                .present = batches.integer(i, 5)};
+    weighed_[batches.integer(i, 7) * kBatch] = {.updates = batches.integer(i, 4),
+                                                .present = batches.integer(i, 5),
+                                                .deletes = batches.integer(i, 6)};
   }
   // Whoever decides may write versions and rows of any key.
   none_has_version_ = have_version == 0 && undecided_ == 0;
@@ -294,9 +295,10 @@ bool KnownApplier::write_set(std::int64_t first, std::int64_t last, Expecting ex
 // rows.
 bool KnownApplier::write_rows(std::int64_t first, const std::string& range, Expecting expecting,
                               PullCounts& counts) {
-  if (!delete_rows(range, counts)) return false;
   const bool as_weighed =
       expecting == Expecting::no_refusal && undecided_ == 0 && passed_over_ == 0;
+  const bool any_deletes = !as_weighed || weighed_[first].deletes > 0;
+  if (any_deletes && !delete_rows(range, counts)) return false;
   if (as_weighed && inserts_are_new_) {
     return write_rows_as_told(range, weighed_[first].updates, counts);
   }

@@ -85,6 +85,7 @@ class KnownApplier {
   struct Weighed {
     std::int64_t updates = 0;  // present, and not inserted by their origins
     std::int64_t present = 0;
+    std::int64_t deletes = 0;
   };
   std::map<std::int64_t, Weighed> weighed_;  // of the batch after a position
   // A batch on its way into an empty table.

@@ -36,8 +36,7 @@ std::unique_ptr<RowStream> PostgresqlNode::changes_since(const ActiveTable& tabl
                                                          const Knowledge& known) {
   const std::shared_ptr<TableSql> sql = sql_of(table);
   if (recent_.is_large_share(*sql, count_news(table, known))) {
-    return many_changed_rows(connection_, origins_, sql,
-                             origins_.news_unknown_to_planner(known, "v."));
+    return changed_rows(connection_, origins_, sql, origins_.news_unknown_to_planner(known, "v."));
   }
   if (recent_.is_complete_for(*sql, known)) {
     return recent_rows(connection_, origins_, sql, origins_.news(known, "r."));

@@ -232,17 +232,6 @@ std::unique_ptr<RowStream> changed_rows(Connection& connection, Origins& origins
   return std::make_unique<ChangedRows>(connection, origins, std::move(sql), from);
 }
 
-// OFFSET keeps the server from going through all versions in the order of their keys.
-std::unique_ptr<RowStream> many_changed_rows(Connection& connection, Origins& origins,
-                                             std::shared_ptr<const TableSql> sql,
-                                             const std::string& condition) {
-  origins.load();
-  const std::string from = "(SELECT * FROM " + sql->version() + " AS v WHERE " + condition +
-                           " OFFSET 0) AS v LEFT JOIN " + sql->table() + " AS t ON " +
-                           sql->key_is_control("t.", "v.");
-  return std::make_unique<ChangedRows>(connection, origins, std::move(sql), from);
-}
-
 // Entry by entry, each by its key: the server, which knows little of the list, may take it for long
 // and read whole tables. An entry whose key was changed since meets no version.
 std::unique_ptr<RowStream> recent_rows(Connection& connection, Origins& origins,

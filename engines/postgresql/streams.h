@@ -80,10 +80,6 @@ class CopyOut final : public Tuples {
 std::unique_ptr<RowStream> changed_rows(Connection& connection, Origins& origins,
                                         std::shared_ptr<const TableSql> sql,
                                         const std::string& condition);
-/// The same where they are a large share of all versions.
-std::unique_ptr<RowStream> many_changed_rows(Connection& connection, Origins& origins,
-                                             std::shared_ptr<const TableSql> sql,
-                                             const std::string& condition);
 /// The same from the list of recent versions. `condition` is about its entry as `r`.
 std::unique_ptr<RowStream> recent_rows(Connection& connection, Origins& origins,
                                        std::shared_ptr<const TableSql> sql,
