@@ -51,7 +51,7 @@ class Planner {
     /// After a session that carried a flood it may rest longer: each harvest keeps writers waiting,
     /// by the way they wait longer than it takes, and so the fewer the better.
     std::int64_t flood_changes = 5'000;
-    std::int64_t flood_rest_us = 800'000;
+    std::int64_t flood_rest_us = 1'200'000;
     std::int64_t first_retry_us = 1'000'000;
     std::int64_t last_retry_us = 300'000'000;
     /// A pair that somebody else is working on is tried again after this time.
