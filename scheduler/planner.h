@@ -48,8 +48,9 @@ class Planner {
     std::int64_t busy_changes = 20;
     std::int64_t min_rest_us = 4'000;
     std::int64_t max_rest_us = 200'000;
-    /// After a session that carried a flood it may rest longer: each harvest keeps writers waiting,
-    /// by the way they wait longer than it takes, and so the fewer the better.
+    /// After a session that carried a flood it may rest longer: each harvest keeps the writers of a
+    /// file waiting, by the way they wait longer than it takes, and on a server the more changes a
+    /// session finds, the less each of them takes from the writers' processors.
     std::int64_t flood_changes = 5'000;
     std::int64_t flood_rest_us = 1'200'000;
     std::int64_t first_retry_us = 1'000'000;

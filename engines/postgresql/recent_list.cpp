@@ -3,9 +3,11 @@
 namespace tidemark::postgresql {
 namespace {
 
+/// Entries of a list, before its oldest half goes, and of one batch.
 constexpr std::int64_t kLimit = 16384;
 /// Fewer are never worth the question how many there are in all.
 constexpr std::int64_t kFew = 1000;
+/// More than one in so many are a large share.
 constexpr std::int64_t kShare = 8;
 /// What a version takes on disk, about. The size is always known, statistics come late.
 constexpr std::int64_t kVersionBytes = 90;
