@@ -149,10 +149,10 @@ class Check {
       finding.hint = "create the table again, or run 'tidemark activate " + name +
                      "' to forget what was kept for it";
     } else if (table.health == CaptureHealth::missing) {
-      finding.message += ": triggers are gone or were altered";
+      finding.message += ": " + table.capture_fault;
       finding.hint =
-          "the next session makes them anew and compares the whole table; find out who "
-          "removed them";
+          "the next session makes the triggers of capture anew and compares the whole table; find "
+          "out who changed them or the table";
     } else if (table.is_reshaped()) {
       finding.severity = Severity::note;
       finding.message += " was changed since it was activated (" +

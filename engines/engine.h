@@ -61,7 +61,7 @@ inline bool is_passed_over(const Error& error, LockedRows treatment) {
 
 enum class CaptureHealth : std::uint8_t {
   intact,
-  missing,        // a trigger or the change log is gone or was altered: changes may have escaped
+  missing,        // triggers or the change log are not what they have to be: changes may escape
   table_missing,  // the data table itself is gone
 };
 
@@ -74,6 +74,8 @@ struct ActiveTable {
   std::string activated_shape;  // when capture was installed, or the shape was last noted
   std::string current_shape;    // as the catalog says now
   CaptureHealth health = CaptureHealth::intact;
+  /// What is wrong, where `health` says `missing`; follows the name of the table and a colon.
+  std::string capture_fault = "triggers are gone or were altered";
   /// Triggers fire on rows that are applied here: the application asked for it, or the engine needs
   /// them.
   bool fire_triggers = false;

@@ -886,7 +886,7 @@ class Daemon {
                  seconds_text(took_us));
     }
     for (const std::string& what : report.recovered) {
-      log_->warn("job {}: {}: triggers were gone or altered, made anew; the table was compared",
+      log_->warn("job {}: {}; the triggers of capture were made anew and the whole table compared",
                  report.job, what);
     }
     for (const std::string& what : report.taken_in) {

@@ -404,18 +404,19 @@ class Session {
   bool recover(Node& node, const ActiveTable& table) {
     const std::string what = node.name() + ": " + table.spec.name;
     if (options_.dry_run) {
-      report_.warnings.push_back("the triggers of table " + table.spec.name + " on node " +
-                                 node.name() +
-                                 " are gone or were altered; a session would make them anew and "
-                                 "compare the whole table");
+      report_.warnings.push_back("table " + table.spec.name + " on node " + node.name() + ": " +
+                                 table.capture_fault +
+                                 "; a session would make the triggers of capture anew and compare "
+                                 "the whole table");
       return false;
     }
     if (!node.may_define(table.spec)) return false;
     write(node, [&] { capture::recover_capture(node, table); });
-    report_.recovered.push_back(what);
+    report_.recovered.push_back(what + ": " + table.capture_fault);
     if (options_.log) {
-      options_.log->warn("{}: triggers were gone or altered, made anew; comparing the whole table",
-                         what);
+      options_.log->warn(
+          "{}: {}; the triggers of capture were made anew; comparing the whole table", what,
+          table.capture_fault);
     }
     return true;
   }
@@ -423,10 +424,10 @@ class Session {
   /// True for a table whose triggers this session may not make anew: nobody knows what it missed.
   bool tell_lost(const Node& node, const ActiveTable& table) {
     if (!is_lost(table)) return false;
-    report_.problems.push_back("the triggers of table " + table.spec.name + " on node " +
-                               node.name() +
-                               " are gone or were altered, and sessions may not make them anew: "
-                               "run 'tidemark activate " +
+    report_.problems.push_back("table " + table.spec.name + " on node " + node.name() + ": " +
+                               table.capture_fault +
+                               "; sessions may not make the triggers of capture anew: run "
+                               "'tidemark activate " +
                                node.name() + "'");
     return true;
   }

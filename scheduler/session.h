@@ -59,7 +59,7 @@ struct SessionReport {
   apply::PullReport to_first;         // empty for a backup
   std::vector<std::string> problems;  // tables that were left out, with the reason
   std::vector<std::string> warnings;
-  std::vector<std::string> recovered;  // "node: table": triggers were lost and made anew
+  std::vector<std::string> recovered;  // "node: table: what was wrong": triggers were made anew
   std::vector<std::string> taken_in;   // "node: table": new, under capture from now on
   std::vector<std::string> reshaped;   // "node: table: what changed": goes on as it is now
   std::vector<std::string> ranges;     // "node: table: from to": key ranges that were given

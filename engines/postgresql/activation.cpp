@@ -31,6 +31,10 @@ constexpr StatementKind kStatementKinds[] = {{"insert", ", true", "new_rows", fa
                                              {"update", "", "new_rows", true},
                                              {"delete", "", "old_rows", false}};
 
+constexpr char kMayMissKeys[] =
+    "a trigger was made that fires before its rows are updated, and keys that it changes are not "
+    "captured yet";
+
 std::string function_name(std::int64_t id) { return "tidemark.capture_" + std::to_string(id); }
 
 /// The type of a key column in the change log: wide enough for whatever the column may become, so
@@ -280,7 +284,7 @@ void PostgresqlNode::create_triggers(const CatalogTable& table, std::int64_t id)
   require_ownership(table);
   const std::string number = std::to_string(id);
   const KeyReading reading = read_key(table.spec, table);
-  const std::string is_written_by_session = render("is_written_by_session", {{"id", number}});
+  const std::string skip_session = render("skip_session", {{"id", number}}) + ";\n";
   std::string update = render(table.is_partitioned ? "update_and_move" : "old_key",
                               {{"id", number}, {"keys", reading.keys}, {"alias", reading.alias}});
   const std::string moved_row =
@@ -292,7 +296,7 @@ void PostgresqlNode::create_triggers(const CatalogTable& table, std::int64_t id)
                 {{"id", number},
                  {"moved_row", moved_row},
                  {"update", update + ";"},
-                 {"is_written_by_session", is_written_by_session},
+                 {"skip_session", skip_session},
                  {"quote", dollar_quote(table.spec)},
                  {"truncated_keys",
                   doubled(percents_doubled(joined_names(table.spec, table.spec.key)), '\'')}}));
@@ -303,7 +307,7 @@ void PostgresqlNode::create_triggers(const CatalogTable& table, std::int64_t id)
                                         {"operation", kind.operation},
                                         {"inserted", kind.inserted},
                                         {"rows", kind.rows},
-                                        {"is_written_by_session", is_written_by_session},
+                                        {"skip_session", skip_session},
                                         {"quote", dollar_quote(table.spec)},
                                         {"keys", reading.keys},
                                         {"alias", reading.alias}}));
@@ -331,6 +335,8 @@ void PostgresqlNode::create_triggers(const CatalogTable& table, std::int64_t id)
     define(render("capture_update", update_values));
     if (table.is_partitioned) continue;
     std::map<std::string, std::string> move_values = values;
+    move_values["of_key"] =
+        table.has_update_triggers ? "" : "OF " + joined_names(table.spec, table.spec.key) + " ";
     move_values["key_moved"] = key_moved(table.spec);
     define(render("capture_move", move_values));
   }
@@ -357,10 +363,11 @@ void PostgresqlNode::drop_triggers(std::int64_t id) {
 
 // What the server prints of all that captures a table: triggers of the table and of its partitions,
 // the functions, the columns of log and versions. Whatever is changed, lost or added changes it.
-std::map<std::int64_t, std::string> PostgresqlNode::capture_digests(
+std::map<std::int64_t, PostgresqlNode::Capture> PostgresqlNode::captures(
     std::optional<std::int64_t> only) {
   const Rows rows = connection_.run_prepared(
       "WITH trigger AS (SELECT t.oid, t.tgrelid, t.tgname, t.tgenabled, t.tgisinternal, "
+      "t.tgattr::text <> '' AS of_columns, "
       "substring(t.tgname::text FROM '^tidemark_([0-9]+)_')::bigint AS id FROM "
       "pg_catalog.pg_trigger t WHERE starts_with(t.tgname::text, 'tidemark_')), "
       "relation AS (SELECT DISTINCT t.id, p.relid FROM trigger t CROSS JOIN LATERAL (SELECT "
@@ -384,15 +391,18 @@ std::map<std::int64_t, std::string> PostgresqlNode::capture_digests(
       "';' ORDER BY c.relname, a.attnum) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_attribute a "
       "ON a.attrelid = c.oid AND a.attnum > 0 LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = "
       "c.oid AND d.adnum = a.attnum WHERE c.oid IN "
-      "(to_regclass('tidemark.log_' || k.id), to_regclass('tidemark.version_' || k.id))), '')) "
+      "(to_regclass('tidemark.log_' || k.id), to_regclass('tidemark.version_' || k.id))), '')), "
+      "EXISTS (SELECT FROM trigger t WHERE t.id = k.id AND t.of_columns) "
       "FROM tidemark.captured_table k WHERE $1::bigint IS NULL OR k.id = $1",
       {only ? Parameter(std::to_string(*only)) : Parameter()});
-  std::map<std::int64_t, std::string> digests;
-  for (int i = 0; i < rows.size(); ++i) digests[rows.integer(i, 0)] = rows.text(i, 1);
-  return digests;
+  std::map<std::int64_t, Capture> captures;
+  for (int i = 0; i < rows.size(); ++i) {
+    captures[rows.integer(i, 0)] = {.digest = rows.text(i, 1), .is_of_key = rows.boolean(i, 2)};
+  }
+  return captures;
 }
 
-std::string PostgresqlNode::capture_digest(std::int64_t id) { return capture_digests(id).at(id); }
+std::string PostgresqlNode::capture_digest(std::int64_t id) { return captures(id).at(id).digest; }
 
 void PostgresqlNode::install_capture(const TableSpec& table, const BaselineId& baseline) {
   const CatalogTable found = require_table(table.name);
@@ -508,7 +518,7 @@ std::vector<ActiveTable> PostgresqlNode::active_tables() {
   const Rows rows = connection_.run_prepared(
       "SELECT id, name, shape, capture FROM tidemark.captured_table ORDER BY name COLLATE \"C\"",
       {});
-  const std::map<std::int64_t, std::string> digests = capture_digests(std::nullopt);
+  const std::map<std::int64_t, Capture> captured = captures(std::nullopt);
   for (int i = 0; i < rows.size(); ++i) {
     ActiveTable table;
     table.id = rows.integer(i, 0);
@@ -530,9 +540,12 @@ std::vector<ActiveTable> PostgresqlNode::active_tables() {
           kept->second->catalog().columns != found->second.columns) {
         tables_.erase(kept);
       }
+      const Capture& capture = captured.at(table.id);
       const bool intact = table.spec.refusal.empty() &&
-                          digests.at(table.id) + key_layout(found->second) == rows.text(i, 3);
-      table.health = intact ? CaptureHealth::intact : CaptureHealth::missing;
+                          capture.digest + key_layout(found->second) == rows.text(i, 3);
+      const bool may_miss_keys = capture.is_of_key && found->second.has_update_triggers;
+      if (intact && may_miss_keys) table.capture_fault = kMayMissKeys;
+      table.health = intact && !may_miss_keys ? CaptureHealth::intact : CaptureHealth::missing;
     }
     tables.push_back(std::move(table));
   }

@@ -52,6 +52,8 @@ struct CatalogTable {
   /// not kept still, and such that always fire.
   bool has_row_triggers = false;
   bool has_eternal_row_triggers = false;
+  /// Triggers before a row is updated, switched on or not: they may give it another key.
+  bool has_update_triggers = false;
   /// Row-level security is in force for its owner too, in whose name what TRUNCATE takes away is
   /// read.
   bool hides_from_owner = false;

@@ -147,8 +147,13 @@ class PostgresqlNode final : public Node {
   void create_triggers(const CatalogTable& table, std::int64_t id);
   void drop_triggers(std::int64_t id);
   std::string capture_digest(std::int64_t id);
-  /// Of all tables under capture, or of one.
-  std::map<std::int64_t, std::string> capture_digests(std::optional<std::int64_t> only);
+  struct Capture {
+    std::string digest;
+    /// Changed keys are looked for only where a statement names a column of the key.
+    bool is_of_key = false;
+  };
+  /// By the number of the table: of all under capture, or of one.
+  std::map<std::int64_t, Capture> captures(std::optional<std::int64_t> only);
 
   // State.
   static constexpr char kOwnOrigin[] = "SELECT origin FROM tidemark.node";

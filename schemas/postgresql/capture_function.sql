@@ -7,10 +7,7 @@
 CREATE FUNCTION tidemark.capture_{{id}}() RETURNS pg_catalog.trigger LANGUAGE plpgsql SECURITY DEFINER
   AS {{quote}}
 BEGIN
-  IF {{is_written_by_session}} THEN
-    RETURN NULL;
-  END IF;
-{{moved_row}}  IF TG_OP OPERATOR(pg_catalog.=) 'UPDATE' THEN
+{{skip_session}}{{moved_row}}  IF TG_OP OPERATOR(pg_catalog.=) 'UPDATE' THEN
 {{update}}
   ELSE
     EXECUTE pg_catalog.format('INSERT INTO tidemark.log_{{id}} SELECT {{truncated_keys}} FROM ONLY %s', TG_RELID::pg_catalog.regclass);

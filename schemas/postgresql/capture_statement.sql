@@ -3,10 +3,7 @@
 CREATE FUNCTION tidemark.capture_{{id}}_{{operation}}() RETURNS pg_catalog.trigger LANGUAGE plpgsql SECURITY DEFINER
   AS {{quote}}
 BEGIN
-  IF {{is_written_by_session}} THEN
-    RETURN NULL;
-  END IF;
-  INSERT INTO tidemark.log_{{id}} SELECT {{keys}}{{inserted}} FROM {{rows}}{{alias}};
+{{skip_session}}  INSERT INTO tidemark.log_{{id}} SELECT {{keys}}{{inserted}} FROM {{rows}}{{alias}};
   RETURN NULL;
 END
 {{quote}};
