@@ -456,10 +456,7 @@ class References::Gathering {
             std::find_if(spec.columns.begin(), spec.columns.end(),
                          [&](const ColumnSpec& candidate) { return candidate.name == name; });
         const auto at = static_cast<std::size_t>(column - spec.columns.begin());
-        if (column == spec.columns.end() || column->not_null ||
-            std::find(spec.key.begin(), spec.key.end(), at) != spec.key.end()) {
-          continue;
-        }
+        if (column == spec.columns.end() || column->not_null || spec.is_in_key(at)) continue;
         row[at] = Value();
       }
     }

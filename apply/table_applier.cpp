@@ -851,8 +851,7 @@ Row TableApplier::without_unique_values(Row row) {
   ++stand_ins_;
   for (const UniqueSpec& unique : table_.spec.uniques) {
     for (const std::size_t position : unique.columns) {
-      const std::vector<std::size_t>& key = table_.spec.key;
-      if (std::find(key.begin(), key.end(), position) != key.end()) continue;
+      if (table_.spec.is_in_key(position)) continue;
       Value& value = row[position];
       if (!table_.spec.columns[position].not_null) {
         value = Value::null();

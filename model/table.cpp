@@ -194,6 +194,10 @@ std::string types_differ(const ColumnSpec& column, const TableSpec& here, const 
 
 }  // namespace
 
+bool TableSpec::is_in_key(std::size_t position) const {
+  return std::find(key.begin(), key.end(), position) != key.end();
+}
+
 std::string TableSpec::shape() const {
   std::string text;
   for (const ColumnSpec& column : columns) {

@@ -84,6 +84,7 @@ struct TableSpec {
   /// Why this table cannot take part; empty if it can. A sentence for the operator, no full stop.
   std::string refusal;
 
+  bool is_in_key(std::size_t position) const;
   /// Columns, key, strictness: what must be alike on two nodes, and unchanged since activation. One
   /// line of text, made for comparing and for messages.
   std::string shape() const;

@@ -428,7 +428,8 @@ std::optional<Refusal> Connection::run_or_refuse(const std::string& sql,
 bool Connection::try_run(const std::string& sql, std::int64_t& affected) {
   PGresult* result = PQexec(handle_, sql.c_str());
   const Rows rows(result);
-  if (PQresultStatus(result) == PGRES_COMMAND_OK) {
+  const ExecStatusType status = PQresultStatus(result);
+  if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK) {
     affected = rows.affected();
     return true;
   }

@@ -279,8 +279,8 @@ bool KnownApplier::write_set(std::int64_t first, std::int64_t last, Expecting ex
   const std::string range = positions(first, last);
   connection_.execute("SAVEPOINT tidemark_batch");
   PullCounts counts;
-  if (!write_rows(first, range, expecting, counts) || !write_versions(range) ||
-      (table_.fire_triggers && !log_what_triggers_changed(range))) {
+  if (differs_in_fixed(range) || !write_rows(first, range, expecting, counts) ||
+      !write_versions(range) || (table_.fire_triggers && !log_what_triggers_changed(range))) {
     connection_.execute("ROLLBACK TO SAVEPOINT tidemark_batch; RELEASE SAVEPOINT tidemark_batch");
     return false;
   }
@@ -328,7 +328,7 @@ bool KnownApplier::write_rows_as_told(const std::string& range, std::int64_t upd
 bool KnownApplier::write_present_rows(const std::string& range, std::int64_t present,
                                       PullCounts& counts) {
   const std::string rows = range + " AND s.present";
-  if (!run("WITH updated AS (" + update(rows) + " RETURNING s.pos) " +
+  if (!run("WITH updated AS (" + update(rows, " RETURNING s.pos") + ") " +
                insert(rows + " AND s.pos NOT IN (SELECT pos FROM updated" + kHashed + ")"),
            counts.inserted)) {
     return false;
@@ -354,10 +354,27 @@ bool KnownApplier::insert_rows(const std::string& which, PullCounts& counts) {
   return done;
 }
 
-/// SQL that updates the rows of which `which` is true of the staged row `s`.
-std::string KnownApplier::update(const std::string& which) {
-  return "UPDATE " + sql_->table() + " AS t SET " + sql_->assignments("s.", true) + " FROM " +
-         stage_.name() + " AS s WHERE " + which + " AND " + sql_->key_is_staged("t.", "s.");
+/// SQL that updates the rows of which `which` is true of the staged row `s`. Where no column can be
+/// updated it only finds them, and holds them as an update would.
+std::string KnownApplier::update(const std::string& which, const std::string& returning) {
+  const std::string assignments = sql_->assignments("s.", true);
+  const std::string where = which + " AND " + sql_->key_is_staged("t.", "s.");
+  if (assignments.empty()) {
+    return "SELECT s.pos FROM " + sql_->table() + " AS t CROSS JOIN " + stage_.name() +
+           " AS s WHERE " + where + " FOR NO KEY UPDATE OF t";
+  }
+  return "UPDATE " + sql_->table() + " AS t SET " + assignments + " FROM " + stage_.name() +
+         " AS s WHERE " + where + returning;
+}
+
+/// Whether rows are here with another value in a column that no update may set.
+bool KnownApplier::differs_in_fixed(const std::string& range) {
+  if (sql_->fixed_columns().empty()) return false;
+  return connection_
+      .query("SELECT EXISTS (SELECT FROM " + stage_.name() + " AS s JOIN " + sql_->table() +
+             " AS t ON " + sql_->key_is_staged("t.", "s.") + " WHERE " + range +
+             " AND s.present AND (" + sql_->differs_in_fixed("s.", true) + "))")
+      .boolean(0, 0);
 }
 
 std::string KnownApplier::insert(const std::string& which) {

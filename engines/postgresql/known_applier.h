@@ -46,7 +46,8 @@ class KnownApplier {
   bool delete_rows(const std::string& range, PullCounts& counts);
   bool update_rows(const std::string& which, PullCounts& counts);
   bool insert_rows(const std::string& which, PullCounts& counts);
-  std::string update(const std::string& which);
+  std::string update(const std::string& which, const std::string& returning = "");
+  bool differs_in_fixed(const std::string& range);
   std::string insert(const std::string& which);
   std::string is_not_there();
   bool run(const std::string& sql, std::int64_t& affected);

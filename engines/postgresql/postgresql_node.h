@@ -194,6 +194,7 @@ class PostgresqlNode final : public Node {
   void load_catalog();
   std::shared_ptr<TableSql> sql_of(const ActiveTable& table);
   std::optional<Refusal> refuse_altered(const TableSql& sql, const Parameters& row);
+  bool is_here(const TableSql& sql, RowView key);
   std::optional<Refusal> write_row(const TableSql& sql, RowView key, RowView row, bool& inserted);
   void log_touch(const TableSql& sql, RowView key, bool inserted);
   void note_insert(const TableSql& sql);

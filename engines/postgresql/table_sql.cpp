@@ -47,6 +47,11 @@ bool fits_real(double value) {
   return parsed_real({buffer, end}) == value;
 }
 
+/// A column of a staged row, or the parameter of its number.
+std::string source(const std::string& prefix, std::size_t position, bool staged) {
+  return prefix + (staged ? "c" : "") + std::to_string(position + 1);
+}
+
 /// What separates fields and lines of COPY's text form is written as a letter after a backslash.
 char escape_of(char c) {
   switch (c) {
@@ -102,6 +107,9 @@ TableSql::TableSql(const TableSpec& spec, const CatalogTable& table, std::int64_
     : spec_(spec), table_(table), id_(id) {
   for (const ColumnSpec& column : spec_.columns)
     columns_.push_back(&table_.columns.at(column.name));
+  for (std::size_t i = 0; i < columns_.size(); ++i) {
+    if (column(i).always_identity && !spec_.is_in_key(i)) fixed_columns_.push_back(i);
+  }
 }
 
 std::string recent_table(std::int64_t id) { return "tidemark.recent_" + std::to_string(id); }
@@ -225,18 +233,22 @@ std::string TableSql::unless_unseen() const {
 }
 
 std::string TableSql::assignments(const std::string& source_prefix, bool staged) const {
-  std::vector<bool> in_key(columns_.size(), false);
-  for (const std::size_t position : spec_.key) in_key[position] = true;
-  const bool key_only = spec_.key.size() == columns_.size();
-  std::string text;
+  std::string outside, inside;
   for (std::size_t i = 0; i < columns_.size(); ++i) {
-    if (in_key[i] && !key_only) continue;
-    // An identity column that is always generated can be inserted by a session but never updated.
     if (column(i).always_identity) continue;
+    std::string& text = spec_.is_in_key(i) ? inside : outside;
     if (!text.empty()) text += ", ";
-    text += name(i) + " = " + source_prefix + (staged ? "c" : "") + std::to_string(i + 1);
+    text += name(i) + " = " + source(source_prefix, i, staged);
   }
-  return text;
+  return outside.empty() ? inside : outside;
+}
+
+std::string TableSql::differs_in_fixed(const std::string& source_prefix, bool staged) const {
+  return list(fixed_columns_.size(), " OR ", [&](std::size_t i) {
+    const std::size_t position = fixed_columns_[i];
+    return "t." + name(position) + " <> " + source(source_prefix, position, staged) +
+           "::" + column(position).type;
+  });
 }
 
 std::vector<std::size_t> TableSql::particular_columns() const {

@@ -72,8 +72,14 @@ class TableSql {
   /// Ends an INSERT of rows whose key is not there: one that came since the snapshot then makes it
   /// fail as a collision, and not as if it were a mistake of the row.
   std::string unless_unseen() const;
-  /// `"a" = SOURCE`, for columns outside the key; with a key only, for the key.
+  /// `"a" = SOURCE`, for columns that an update may set: those outside the key, or where there are
+  /// none, those of the key. Empty where every column is an identity that is always generated.
   std::string assignments(const std::string& source_prefix, bool staged) const;
+  /// Columns outside the key that are an identity that is always generated: a session can insert
+  /// their values, and nobody can change them.
+  const std::vector<std::size_t>& fixed_columns() const { return fixed_columns_; }
+  /// True of a row `t` with other values in the fixed columns; empty where there are none.
+  std::string differs_in_fixed(const std::string& source_prefix, bool staged) const;
 
   /// Columns whose type has one way to print a value: what a session brings from another product
   /// may be written in another, and must not be altered.
@@ -99,6 +105,7 @@ class TableSql {
   const CatalogTable table_;
   const std::int64_t id_;
   std::vector<const CatalogColumn*> columns_;  // in the order of spec_, owned by table_
+  std::vector<std::size_t> fixed_columns_;
 };
 
 /// Appends one field of a line of COPY's text form.

@@ -1,6 +1,5 @@
 #include "engines/sqlite/table_statements.h"
 
-#include <algorithm>
 #include <set>
 
 namespace tidemark::sqlite {
@@ -18,8 +17,7 @@ std::set<std::size_t> indexed_columns(Connection& connection, const TableSpec& s
   while (terms.step()) {
     const std::string name = terms.text(0);
     for (std::size_t i = 0; i < spec.columns.size(); ++i) {
-      const bool in_key = std::find(spec.key.begin(), spec.key.end(), i) != spec.key.end();
-      if (!in_key && spec.columns[i].name == name) columns.insert(i);
+      if (!spec.is_in_key(i) && spec.columns[i].name == name) columns.insert(i);
     }
   }
   return columns;
