@@ -67,6 +67,55 @@ void harvest_logs(Node& node) {
   }
 }
 
+template <typename Work>
+void in_transaction(Node& node, const Work& work) {
+  node.begin_write();
+  try {
+    work();
+    node.commit();
+  } catch (...) {
+    node.rollback();
+    throw;
+  }
+}
+
+// In transactions of their own: see Node::watch_moves().
+void see_moves_of(Node& node, const std::vector<std::string>& tables, ActivationReport& report) {
+  std::vector<ActiveTable> active;
+  node.begin_read();
+  try {
+    active = node.active_tables();
+  } catch (...) {
+    node.rollback();
+    throw;
+  }
+  node.rollback();
+  for (const ActiveTable& table : active) {
+    if (table.health != CaptureHealth::moves_unseen ||
+        std::find(tables.begin(), tables.end(), table.spec.name) == tables.end()) {
+      continue;
+    }
+    see_moves(node, table);
+    report.repaired.push_back(table.spec.name);
+  }
+}
+
+BaselineId smaller_baseline(const BaselineId& old) {
+  BaselineId id = random_uuid();
+  for (int tries = 0; id > old && tries < 1000; ++tries) id = random_uuid();
+  return id;
+}
+
+// Whoever knew the old baseline gives it up for this smaller one, in a full compare in which this
+// node is the source: a row of the old one that is not here any more is deleted there, too.
+void log_unseen_moves(Node& node, const ActiveTable& table) {
+  node.log_unseen_moves(table);
+  TableState state = node.load_state(table);
+  state.baseline = smaller_baseline(state.baseline);
+  state.baselines_seen.insert(state.baseline);
+  node.save_state(table, state);
+}
+
 void bring_identity(Node& node, const ActivationRequest& request, ActivationReport& report) {
   std::optional<Identity> identity = node.identity();
   if (!identity) {
@@ -105,6 +154,7 @@ void start_origin(Node& node, const Identity& identity) {
 
 ActivationReport activate(Node& node, const ActivationRequest& request, bool dry_run) {
   ActivationReport report;
+  if (!dry_run) see_moves_of(node, request.tables, report);
   DefinitionTransaction transaction(node, report.script);
   bring_identity(node, request, report);
 
@@ -127,6 +177,10 @@ ActivationReport activate(Node& node, const ActivationRequest& request, bool dry
     if (known == active.end()) {
       node.install_capture(spec, baseline);
       report.captured.push_back(name);
+    } else if (known->health == CaptureHealth::moves_unseen && dry_run) {
+      node.watch_moves(*known);
+      log_unseen_moves(node, *known);
+      report.repaired.push_back(name);
     } else if (known->health != CaptureHealth::intact) {
       recover_capture(node, *known);
       report.repaired.push_back(name);
@@ -173,6 +227,11 @@ std::vector<std::string> deactivate(Node& node, bool dry_run) {
   node.remove_control_tables();
   if (!dry_run) transaction.commit();
   return script;
+}
+
+void see_moves(Node& node, const ActiveTable& table) {
+  in_transaction(node, [&] { node.watch_moves(table); });
+  in_transaction(node, [&] { log_unseen_moves(node, table); });
 }
 
 void recover_capture(Node& node, const ActiveTable& table) {

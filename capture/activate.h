@@ -27,9 +27,9 @@ struct ActivationReport {
   std::vector<std::string> script;    // the SQL
 };
 
-/// Brings one node to what `request` asks for, in one transaction. `dry_run`: the same, rolled
-/// back; the report says what would have been done. Throws Error not_ready when a table cannot take
-/// part.
+/// Brings one node to what `request` asks for, in one transaction (see_moves() comes before it).
+/// `dry_run`: the same, rolled back; the report says what would have been done. Throws Error
+/// not_ready when a table cannot take part.
 ActivationReport activate(Node& node, const ActivationRequest& request, bool dry_run);
 
 /// A fresh origin whose sequences start at nothing (write transaction); what the node has seen
@@ -50,5 +50,9 @@ std::vector<std::string> deactivate(Node& node, bool dry_run);
 /// whole (write transaction). Changes made meanwhile are found as changes older than any other;
 /// deletes made meanwhile come back. Saves the state.
 void recover_capture(Node& node, const ActiveTable& table);
+
+/// A table of which moves are unseen: from now on they are seen, and what vanished unseen is found,
+/// by its version or in a full compare with every node. In two transactions of its own.
+void see_moves(Node& node, const ActiveTable& table);
 
 }  // namespace tidemark::capture

@@ -151,8 +151,12 @@ class Check {
     } else if (table.health == CaptureHealth::missing) {
       finding.message += ": " + table.capture_fault;
       finding.hint =
-          "the next session makes the triggers of capture anew and compares the whole table; find "
-          "out who changed them or the table";
+          "the next session makes the triggers of capture anew and compares the whole table "
+          "('tidemark activate " +
+          name + "' where sessions may not); find out who changed them";
+    } else if (table.health == CaptureHealth::moves_unseen) {
+      finding.message += ": " + table.capture_fault;
+      finding.hint = "the next session captures them from then on and compares the whole table";
     } else if (table.is_reshaped()) {
       finding.severity = Severity::note;
       finding.message += " was changed since it was activated (" +

@@ -112,6 +112,9 @@ std::string capture_remark(const Node& node, const ActiveTable& table) {
   if (table.health == CaptureHealth::table_missing) {
     return "it is gone: create it again, or run " + activate + " to forget what was kept for it";
   }
+  if (table.health == CaptureHealth::moves_unseen) {
+    return table.capture_fault + "; the next session captures them and compares the whole table";
+  }
   return table.capture_fault +
          "; the next session makes the triggers of capture anew and compares the whole table (" +
          activate + " where sessions may not)";

@@ -139,7 +139,7 @@ class Sync {
     const bool idle = report.to_second.tables.empty() && report.to_first.tables.empty();
     if (!again_ || !idle) context_.output().note(session_text(report, dry_run_));
     for (const std::string& what : report.recovered) {
-      context_.warn(what + "; the triggers of capture were made anew and the whole table compared");
+      context_.warn(what + "; capture was mended and the whole table compared");
     }
     for (const std::string& what : report.taken_in) {
       context_.output().note(printable(what) + ": a new table, under capture from now on\n");

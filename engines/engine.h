@@ -62,6 +62,7 @@ inline bool is_passed_over(const Error& error, LockedRows treatment) {
 enum class CaptureHealth : std::uint8_t {
   intact,
   missing,        // triggers or the change log are not what they have to be: changes may escape
+  moves_unseen,   // nothing escapes but the old key of a row that a trigger gave another
   table_missing,  // the data table itself is gone
 };
 
@@ -74,8 +75,9 @@ struct ActiveTable {
   std::string activated_shape;  // when capture was installed, or the shape was last noted
   std::string current_shape;    // as the catalog says now
   CaptureHealth health = CaptureHealth::intact;
-  /// What is wrong, where `health` says `missing`; follows the name of the table and a colon.
-  std::string capture_fault = "triggers are gone or were altered";
+  /// What is wrong, where `health` says `missing` or `moves_unseen`; follows the name of the table
+  /// and a colon.
+  std::string capture_fault = "triggers are gone, or were altered or switched off";
   /// Triggers fire on rows that are applied here: the application asked for it, or the engine needs
   /// them.
   bool fire_triggers = false;
@@ -316,6 +318,13 @@ class Node {
   /// Makes capture whole again after triggers were lost or columns changed; state and logs are
   /// kept.
   virtual void repair_capture(const ActiveTable& table) = 0;
+  /// For a table of which moves are unseen: they are seen from now on. In a transaction of its own,
+  /// because it waits for all that write the table; those that went unseen still count, until
+  /// log_unseen_moves() is committed. Sessions may.
+  virtual void watch_moves(const ActiveTable& table) = 0;
+  /// After it: what has a version and is not there any more, unseen, is logged as a change older
+  /// than any.
+  virtual void log_unseen_moves(const ActiveTable& table) = 0;
   /// Writes down that the columns are as they should be now. For tables whose capture is intact; no
   /// statement that defines anything is needed.
   virtual void note_shape(const ActiveTable& table) = 0;

@@ -886,8 +886,7 @@ class Daemon {
                  seconds_text(took_us));
     }
     for (const std::string& what : report.recovered) {
-      log_->warn("job {}: {}; the triggers of capture were made anew and the whole table compared",
-                 report.job, what);
+      log_->warn("job {}: {}; capture was mended and the whole table compared", report.job, what);
     }
     for (const std::string& what : report.taken_in) {
       log_->info("job {}: {}: new, under capture from now on", report.job, what);

@@ -292,7 +292,9 @@ class Session {
     return std::move(report_);
   }
 
-  static bool is_lost(const ActiveTable& table) { return table.health == CaptureHealth::missing; }
+  static bool is_lost(const ActiveTable& table) {
+    return table.health == CaptureHealth::missing || table.health == CaptureHealth::moves_unseen;
+  }
 
   /// What the source of the last pull knew when it was read has reached the target. The target may
   /// know more by now, of its own or by a third node, which has yet to travel: then it differs from
@@ -402,21 +404,22 @@ class Session {
   }
 
   bool recover(Node& node, const ActiveTable& table) {
-    const std::string what = node.name() + ": " + table.spec.name;
     if (options_.dry_run) {
       report_.warnings.push_back("table " + table.spec.name + " on node " + node.name() + ": " +
                                  table.capture_fault +
-                                 "; a session would make the triggers of capture anew and compare "
-                                 "the whole table");
+                                 "; a session would mend capture and compare the whole table");
       return false;
     }
-    if (!node.may_define(table.spec)) return false;
-    write(node, [&] { capture::recover_capture(node, table); });
-    report_.recovered.push_back(what + ": " + table.capture_fault);
+    if (table.health == CaptureHealth::moves_unseen) {
+      capture::see_moves(node, table);
+    } else {
+      if (!node.may_define(table.spec)) return false;
+      write(node, [&] { capture::recover_capture(node, table); });
+    }
+    const std::string what = node.name() + ": " + table.spec.name + ": " + table.capture_fault;
+    report_.recovered.push_back(what);
     if (options_.log) {
-      options_.log->warn(
-          "{}: {}; the triggers of capture were made anew; comparing the whole table", what,
-          table.capture_fault);
+      options_.log->warn("{}; capture was mended; comparing the whole table", what);
     }
     return true;
   }

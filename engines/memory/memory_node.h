@@ -49,6 +49,9 @@ class MemoryNode : public Node {
   void create_table(const TableSpec& like) override;
   void install_capture(const TableSpec& table, const BaselineId& baseline) override;
   void repair_capture(const ActiveTable& table) override;
+  // Every change of a key is seen here.
+  void watch_moves(const ActiveTable& /*table*/) override {}
+  void log_unseen_moves(const ActiveTable& /*table*/) override {}
   void note_shape(const ActiveTable& table) override;
   bool may_define(const TableSpec&) override { return true; }
   void remove_capture(const ActiveTable& table) override;

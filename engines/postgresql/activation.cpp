@@ -31,9 +31,13 @@ constexpr StatementKind kStatementKinds[] = {{"insert", ", true", "new_rows", fa
                                              {"update", "", "new_rows", true},
                                              {"delete", "", "old_rows", false}};
 
-constexpr char kMayMissKeys[] =
-    "a trigger was made that fires before its rows are updated, and keys that it changes are not "
-    "captured yet";
+constexpr char kMovesUnseen[] =
+    "it has a new trigger that fires before rows are updated, and old keys of rows to which that "
+    "gives another are not captured yet";
+
+/// Before the digest of capture that sees moves again, while what moved unseen is still to be
+/// found.
+constexpr char kMovesWatched[] = "moves are watched; ";
 
 std::string function_name(std::int64_t id) { return "tidemark.capture_" + std::to_string(id); }
 
@@ -117,10 +121,12 @@ std::string doubled(const std::string& text, char quote) {
   return result;
 }
 
-/// What encloses the body of the capture function: nothing that a name of the application holds.
-std::string dollar_quote(const TableSpec& spec) {
-  std::string names;
-  for (const std::size_t position : spec.key) names += spec.columns[position].name + "\n";
+/// What encloses the body of a function: nothing that a name of the application holds.
+std::string dollar_quote(const CatalogTable& table) {
+  std::string names = table.quoted;
+  for (const std::size_t position : table.spec.key) {
+    names += "\n" + table.spec.columns[position].name;
+  }
   std::string quote = "$tidemark$";
   for (int i = 1; names.find(quote) != std::string::npos; ++i) {
     quote = "$tidemark_" + std::to_string(i) + "$";
@@ -297,7 +303,7 @@ void PostgresqlNode::create_triggers(const CatalogTable& table, std::int64_t id)
                  {"moved_row", moved_row},
                  {"update", update + ";"},
                  {"skip_session", skip_session},
-                 {"quote", dollar_quote(table.spec)},
+                 {"quote", dollar_quote(table)},
                  {"truncated_keys",
                   doubled(percents_doubled(joined_names(table.spec, table.spec.key)), '\'')}}));
   define("REVOKE ALL ON FUNCTION " + function_name(id) + "() FROM PUBLIC");
@@ -308,7 +314,7 @@ void PostgresqlNode::create_triggers(const CatalogTable& table, std::int64_t id)
                                         {"inserted", kind.inserted},
                                         {"rows", kind.rows},
                                         {"skip_session", skip_session},
-                                        {"quote", dollar_quote(table.spec)},
+                                        {"quote", dollar_quote(table)},
                                         {"keys", reading.keys},
                                         {"alias", reading.alias}}));
     define("REVOKE ALL ON FUNCTION " + function_name(id) + "_" + kind.operation + "() FROM PUBLIC");
@@ -333,13 +339,31 @@ void PostgresqlNode::create_triggers(const CatalogTable& table, std::int64_t id)
     update_values["statement"] = table.is_partitioned ? "" : "_update";
     update_values["old_rows"] = table.is_partitioned ? "OLD TABLE AS old_rows " : "";
     define(render("capture_update", update_values));
-    if (table.is_partitioned) continue;
-    std::map<std::string, std::string> move_values = values;
-    move_values["of_key"] =
-        table.has_update_triggers ? "" : "OF " + joined_names(table.spec, table.spec.key) + " ";
-    move_values["key_moved"] = key_moved(table.spec);
-    define(render("capture_move", move_values));
+    define(render("capture_off", values));
   }
+  if (!table.is_partitioned) create_move_triggers(table, id);
+}
+
+void PostgresqlNode::create_move_triggers(const CatalogTable& table, std::int64_t id) {
+  const std::string number = std::to_string(id);
+  std::map<std::string, std::string> values = {{"id", number},
+                                               {"table", table.quoted},
+                                               {"name", "move"},
+                                               {"of_key", ""},
+                                               {"key_moved", key_moved(table.spec)}};
+  if (table.has_update_triggers) {
+    define(render("capture_move", values));
+    return;
+  }
+  values["name"] = "any_move";
+  define(render("capture_move", values));
+  define("ALTER TABLE " + table.quoted + " DISABLE TRIGGER tidemark_" + number + "_any_move");
+  values["name"] = "move";
+  values["of_key"] = "OF " + joined_names(table.spec, table.spec.key) + " ";
+  define(render("capture_move", values));
+  define(render("watch_moves",
+                {{"id", number}, {"table", table.quoted}, {"quote", dollar_quote(table)}}));
+  define("REVOKE ALL ON FUNCTION " + function_name(id) + "_watch_moves() FROM PUBLIC");
 }
 
 void PostgresqlNode::drop_triggers(std::int64_t id) {
@@ -356,6 +380,7 @@ void PostgresqlNode::drop_triggers(std::int64_t id) {
   }
   define("DROP FUNCTION IF EXISTS " + function_name(id) + "()");
   define("DROP FUNCTION IF EXISTS " + function_name(id) + "_by_session()");
+  define("DROP FUNCTION IF EXISTS " + function_name(id) + "_watch_moves()");
   for (const StatementKind& kind : kStatementKinds) {
     define("DROP FUNCTION IF EXISTS " + function_name(id) + "_" + kind.operation + "()");
   }
@@ -367,7 +392,6 @@ std::map<std::int64_t, PostgresqlNode::Capture> PostgresqlNode::captures(
     std::optional<std::int64_t> only) {
   const Rows rows = connection_.run_prepared(
       "WITH trigger AS (SELECT t.oid, t.tgrelid, t.tgname, t.tgenabled, t.tgisinternal, "
-      "t.tgattr::text <> '' AS of_columns, "
       "substring(t.tgname::text FROM '^tidemark_([0-9]+)_')::bigint AS id FROM "
       "pg_catalog.pg_trigger t WHERE starts_with(t.tgname::text, 'tidemark_')), "
       "relation AS (SELECT DISTINCT t.id, p.relid FROM trigger t CROSS JOIN LATERAL (SELECT "
@@ -384,7 +408,8 @@ std::map<std::int64_t, PostgresqlNode::Capture> PostgresqlNode::captures(
       "string_agg(pg_catalog.pg_get_functiondef(p.oid), ';' ORDER BY p.proname) FROM "
       "pg_catalog.pg_proc p WHERE p.pronamespace = to_regnamespace('tidemark') AND p.proname IN "
       "('capture_' || k.id, 'capture_' || k.id || '_insert', 'capture_' || k.id || '_update', "
-      "'capture_' || k.id || '_delete', 'capture_' || k.id || '_by_session')), '') || "
+      "'capture_' || k.id || '_delete', 'capture_' || k.id || '_by_session', 'capture_' || k.id || "
+      "'_watch_moves')), '') || "
       "coalesce((SELECT "
       "string_agg(c.relname || '.' || a.attname || ' ' || pg_catalog.format_type(a.atttypid, "
       "a.atttypmod) || a.attnotnull || coalesce(pg_catalog.pg_get_expr(d.adbin, d.adrelid), ''), "
@@ -392,12 +417,14 @@ std::map<std::int64_t, PostgresqlNode::Capture> PostgresqlNode::captures(
       "ON a.attrelid = c.oid AND a.attnum > 0 LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = "
       "c.oid AND d.adnum = a.attnum WHERE c.oid IN "
       "(to_regclass('tidemark.log_' || k.id), to_regclass('tidemark.version_' || k.id))), '')), "
-      "EXISTS (SELECT FROM trigger t WHERE t.id = k.id AND t.of_columns) "
+      "EXISTS (SELECT FROM trigger t WHERE t.tgname = 'tidemark_' || k.id || '_any_move' AND "
+      "t.tgenabled = 'D') "
       "FROM tidemark.captured_table k WHERE $1::bigint IS NULL OR k.id = $1",
       {only ? Parameter(std::to_string(*only)) : Parameter()});
   std::map<std::int64_t, Capture> captures;
   for (int i = 0; i < rows.size(); ++i) {
-    captures[rows.integer(i, 0)] = {.digest = rows.text(i, 1), .is_of_key = rows.boolean(i, 2)};
+    captures[rows.integer(i, 0)] = {.digest = rows.text(i, 1),
+                                    .expects_no_moves = rows.boolean(i, 2)};
   }
   return captures;
 }
@@ -420,8 +447,7 @@ void PostgresqlNode::install_capture(const TableSpec& table, const BaselineId& b
                     {number, std::to_string(origins_.number(own))});
   create_tables(found, id);
   create_triggers(found, id);
-  connection_.query("UPDATE tidemark.captured_table SET capture = $2 WHERE id = $1",
-                    {number, capture_digest(id) + key_layout(found)});
+  note_capture(found, id);
 }
 
 void PostgresqlNode::repair_capture(const ActiveTable& table) {
@@ -466,6 +492,28 @@ void PostgresqlNode::repair_capture(const ActiveTable& table) {
   ActiveTable repaired = table;
   repaired.spec = found.spec;
   touch_all(repaired);
+}
+
+void PostgresqlNode::watch_moves(const ActiveTable& table) {
+  const std::string call = "SELECT " + function_name(table.id) + "_watch_moves()";
+  connection_.query(call);
+  if (script_ != nullptr) script_->push_back(call);
+  note_capture(require_table(table.spec.name), table.id, kMovesWatched);
+}
+
+void PostgresqlNode::log_unseen_moves(const ActiveTable& table) {
+  const std::shared_ptr<TableSql> sql = sql_of(table);
+  connection_.query("INSERT INTO " + log_table(table.id) + " SELECT " + sql->control_key("v.") +
+                    ", false, 'epoch' FROM " + sql->version() +
+                    " AS v WHERE flags & 1 = 0 AND NOT EXISTS (SELECT FROM " + sql->table() +
+                    " AS t WHERE " + sql->key_is_control("t.", "v.") + ")");
+  note_capture(require_table(table.spec.name), table.id);
+}
+
+void PostgresqlNode::note_capture(const CatalogTable& table, std::int64_t id,
+                                  const std::string& remark) {
+  connection_.query("UPDATE tidemark.captured_table SET capture = $2 WHERE id = $1",
+                    {std::to_string(id), remark + capture_digest(id) + key_layout(table)});
 }
 
 void PostgresqlNode::note_shape(const ActiveTable& table) {
@@ -541,11 +589,18 @@ std::vector<ActiveTable> PostgresqlNode::active_tables() {
         tables_.erase(kept);
       }
       const Capture& capture = captured.at(table.id);
-      const bool intact = table.spec.refusal.empty() &&
-                          capture.digest + key_layout(found->second) == rows.text(i, 3);
-      const bool may_miss_keys = capture.is_of_key && found->second.has_update_triggers;
-      if (intact && may_miss_keys) table.capture_fault = kMayMissKeys;
-      table.health = intact && !may_miss_keys ? CaptureHealth::intact : CaptureHealth::missing;
+      std::string noted = rows.text(i, 3);
+      const bool is_half_mended = noted.starts_with(kMovesWatched);
+      if (is_half_mended) noted.erase(0, sizeof kMovesWatched - 1);
+      const bool intact =
+          table.spec.refusal.empty() && capture.digest + key_layout(found->second) == noted;
+      if (!intact) {
+        table.health = CaptureHealth::missing;
+      } else if (is_half_mended ||
+                 (capture.expects_no_moves && found->second.has_update_triggers)) {
+        table.health = CaptureHealth::moves_unseen;
+        table.capture_fault = kMovesUnseen;
+      }
     }
     tables.push_back(std::move(table));
   }

@@ -72,13 +72,14 @@ WITH RECURSIVE base(domain, type, typmod) AS (
 SELECT base.domain::text, t.typname::text, t.typtype::text, t.typnamespace = 'pg_catalog'::regnamespace, base.typmod
 FROM base JOIN pg_catalog.pg_type t ON t.oid = base.type WHERE t.typtype <> 'd')";
 
-// Triggers before a row, on a table or one of its partitions: whether some fire where triggers are
-// not kept still, whether some always fire, and whether some, switched on or not, are for updates.
+// Triggers before a row, none of them ours, on a table or one of its partitions: whether some fire
+// where triggers are not kept still, whether some always fire, and whether some, switched on or
+// not, are for updates.
 constexpr char kRowTriggers[] = R"(
 SELECT coalesce(pg_catalog.pg_partition_root(t.tgrelid)::oid, t.tgrelid)::text, bool_or(t.tgenabled IN ('O', 'A')),
        bool_or(t.tgenabled = 'A'), bool_or(t.tgtype & 16 = 16)
 FROM pg_catalog.pg_trigger t
-WHERE t.tgrelid >= 16384 AND NOT t.tgisinternal AND t.tgtype & 3 = 3 AND t.tgname !~ '^tidemark_[0-9]+_'
+WHERE t.tgrelid >= 16384 AND NOT t.tgisinternal AND t.tgtype & 3 = 3
 GROUP BY 1)";
 
 // The key first, then the other unique indexes. A term that is no column has the number 0.

@@ -71,8 +71,8 @@ void PostgresqlNode::take_back_grants() {
     return;
   }
   const Rows rows = connection_.query(
-      "SELECT privilege, grantee FROM tidemark.granted WHERE privilege !~ ' ON (SCHEMA "
-      ")?tidemark(\\.|$)' ORDER BY grant_order DESC");
+      "SELECT privilege, grantee FROM tidemark.granted WHERE privilege !~ ' ON (SCHEMA |"
+      "FUNCTION )?tidemark(\\.|$)' ORDER BY grant_order DESC");
   for (int i = 0; i < rows.size(); ++i) {
     connection_.execute("SAVEPOINT tidemark_grant");
     try {
@@ -126,7 +126,11 @@ void PostgresqlNode::grant_access() {
       " || format(' ON SEQUENCE %s', s.oid::regclass), 4 FROM pg_trigger t JOIN (" + kFills +
       ") f ON f.relation = t.tgrelid JOIN pg_class s ON s.oid = f.sequence AND s.relkind = 'S' "
       "WHERE t.tgname ~ '^tidemark_[0-9]+_' AND pg_has_role(s.relowner, 'USAGE') AND NOT " +
-      may_move_sequence(role) + " ORDER BY 2, 1");
+      may_move_sequence(role) +
+      " UNION ALL SELECT 'EXECUTE ON FUNCTION ' || format('%I.%I()', n.nspname, p.proname), 5 FROM "
+      "pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = 'tidemark' AND "
+      "p.proname ~ '^capture_[0-9]+_watch_moves$' AND NOT has_function_privilege(" +
+      role + ", p.oid, 'EXECUTE') ORDER BY 2, 1");
   for (int i = 0; i < wanted.size(); ++i) {
     // A sequence that lacked nothing but its schema.
     if (!wanted.is_null(i, 0)) grant(wanted.text(i, 0));

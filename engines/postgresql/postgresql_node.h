@@ -49,6 +49,8 @@ class PostgresqlNode final : public Node {
   void create_table(const TableSpec& like) override;
   void install_capture(const TableSpec& table, const BaselineId& baseline) override;
   void repair_capture(const ActiveTable& table) override;
+  void watch_moves(const ActiveTable& table) override;
+  void log_unseen_moves(const ActiveTable& table) override;
   void note_shape(const ActiveTable& table) override;
   bool may_define(const TableSpec& table) override;
   void remove_capture(const ActiveTable& table) override;
@@ -145,12 +147,14 @@ class PostgresqlNode final : public Node {
   /// Throws Error not_ready for a table, or a partition of it, that belongs to another role.
   void require_ownership(const CatalogTable& table);
   void create_triggers(const CatalogTable& table, std::int64_t id);
+  void create_move_triggers(const CatalogTable& table, std::int64_t id);
   void drop_triggers(std::int64_t id);
+  void note_capture(const CatalogTable& table, std::int64_t id, const std::string& remark = "");
   std::string capture_digest(std::int64_t id);
   struct Capture {
     std::string digest;
     /// Changed keys are looked for only where a statement names a column of the key.
-    bool is_of_key = false;
+    bool expects_no_moves = false;
   };
   /// By the number of the table: of all under capture, or of one.
   std::map<std::int64_t, Capture> captures(std::optional<std::int64_t> only);

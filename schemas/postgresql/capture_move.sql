@@ -1,5 +1,5 @@
--- Fires for rows whose key was changed by the statement, or by a trigger of the application before it. Where there is no
--- such trigger, only statements that name a column of the key are looked at, which spares all others a fifth of what
--- capture costs them; should one be made later, active_tables() tells.
-CREATE TRIGGER tidemark_{{id}}_move AFTER UPDATE {{of_key}}ON {{table}}
+-- Fires for rows whose key was changed. It names the columns of the key (OF) where only statements can change one, which
+-- spares all that do not name them a fifth of what capture costs. Where a trigger of the application fires before rows are
+-- updated, it names none, because that trigger may change a key that no statement names.
+CREATE TRIGGER tidemark_{{id}}_{{name}} AFTER UPDATE {{of_key}}ON {{table}}
   FOR EACH ROW WHEN ({{key_moved}}) EXECUTE FUNCTION tidemark.capture_{{id}}();
