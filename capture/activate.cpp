@@ -100,20 +100,44 @@ void see_moves_of(Node& node, const std::vector<std::string>& tables, Activation
   }
 }
 
-BaselineId smaller_baseline(const BaselineId& old) {
-  BaselineId id = random_uuid();
-  for (int tries = 0; id > old && tries < 1000; ++tries) id = random_uuid();
-  return id;
+void harvest_pending(Node& node, const ActiveTable& table) {
+  if (!node.has_pending(table)) return;
+  TableState state = node.load_state(table);
+  node.harvest(table, state);
+  node.save_state(table, state);
 }
 
-// Whoever knew the old baseline gives it up for this smaller one, in a full compare in which this
-// node is the source: a row of the old one that is not here any more is deleted there, too.
-void log_unseen_moves(Node& node, const ActiveTable& table) {
-  node.log_unseen_moves(table);
+// What happened unseen is not known, so nothing that was seen before counts as seen, not even the
+// node's own changes: rows that vanished are to come back, whoever wrote them. A fresh origin keeps
+// the old numbers from being used twice; a fresh baseline has every row compared with every peer's.
+void compare_anew(Node& node, const ActiveTable& table) {
+  std::optional<Identity> identity = node.identity();
+  identity->origin = random_uuid();
+  ++identity->incarnation;
+  start_origin(node, *identity);
   TableState state = node.load_state(table);
-  state.baseline = smaller_baseline(state.baseline);
-  state.baselines_seen.insert(state.baseline);
+  state.knowledge = Knowledge();
+  state.knowledge.raise(state.origin, 0);
+  state.baseline = random_uuid();
+  state.baselines_seen = {state.baseline};
   node.save_state(table, state);
+}
+
+// Every change was seen, and only the old key of a row that moved was not. Where no row is missed
+// that has a version, only rows without one can be, which a fresh baseline brings back; no row is
+// touched for it.
+void find_unseen_moves(Node& node, const ActiveTable& table) {
+  harvest_pending(node, table);
+  if (node.misses_rows(table)) {
+    node.touch_all(table);
+    compare_anew(node, table);
+  } else {
+    TableState state = node.load_state(table);
+    state.baseline = random_uuid();
+    state.baselines_seen = {state.baseline};
+    node.save_state(table, state);
+  }
+  node.note_moves_seen(table);
 }
 
 void bring_identity(Node& node, const ActivationRequest& request, ActivationReport& report) {
@@ -179,7 +203,7 @@ ActivationReport activate(Node& node, const ActivationRequest& request, bool dry
       report.captured.push_back(name);
     } else if (known->health == CaptureHealth::moves_unseen && dry_run) {
       node.watch_moves(*known);
-      log_unseen_moves(node, *known);
+      find_unseen_moves(node, *known);
       report.repaired.push_back(name);
     } else if (known->health != CaptureHealth::intact) {
       recover_capture(node, *known);
@@ -231,31 +255,14 @@ std::vector<std::string> deactivate(Node& node, bool dry_run) {
 
 void see_moves(Node& node, const ActiveTable& table) {
   in_transaction(node, [&] { node.watch_moves(table); });
-  in_transaction(node, [&] { log_unseen_moves(node, table); });
+  in_transaction(node, [&] { find_unseen_moves(node, table); });
 }
 
 void recover_capture(Node& node, const ActiveTable& table) {
   node.repair_capture(table);
-  TableState state = node.load_state(table);
-  if (node.has_pending(table)) {
-    node.harvest(table, state);
-    node.save_state(table, state);
-  }
+  harvest_pending(node, table);
   node.touch_all(table);
-  // What happened in between is not known, so nothing that was seen before counts as seen, not even
-  // the node's own changes: rows that vanished are to come back, whoever wrote them. A fresh origin
-  // keeps the old numbers from being used twice; a fresh baseline has every row compared with every
-  // peer's.
-  std::optional<Identity> identity = node.identity();
-  identity->origin = random_uuid();
-  ++identity->incarnation;
-  start_origin(node, *identity);
-  state = node.load_state(table);
-  state.knowledge = Knowledge();
-  state.knowledge.raise(state.origin, 0);
-  state.baseline = random_uuid();
-  state.baselines_seen = {state.baseline};
-  node.save_state(table, state);
+  compare_anew(node, table);
 }
 
 }  // namespace tidemark::capture

@@ -51,8 +51,9 @@ std::vector<std::string> deactivate(Node& node, bool dry_run);
 /// deletes made meanwhile come back. Saves the state.
 void recover_capture(Node& node, const ActiveTable& table);
 
-/// A table of which moves are unseen: from now on they are seen, and what vanished unseen is found,
-/// by its version or in a full compare with every node. In two transactions of its own.
+/// A table of which moves are unseen: from now on they are seen, and the table is prepared for
+/// being compared as a whole; the old keys of rows that moved unseen come back. In two transactions
+/// of its own.
 void see_moves(Node& node, const ActiveTable& table);
 
 }  // namespace tidemark::capture

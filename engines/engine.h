@@ -320,11 +320,11 @@ class Node {
   virtual void repair_capture(const ActiveTable& table) = 0;
   /// For a table of which moves are unseen: they are seen from now on. In a transaction of its own,
   /// because it waits for all that write the table; those that went unseen still count, until
-  /// log_unseen_moves() is committed. Sessions may.
+  /// note_moves_seen() is committed. Sessions may.
   virtual void watch_moves(const ActiveTable& table) = 0;
-  /// After it: what has a version and is not there any more, unseen, is logged as a change older
-  /// than any.
-  virtual void log_unseen_moves(const ActiveTable& table) = 0;
+  virtual void note_moves_seen(const ActiveTable& table) = 0;
+  /// Whether a version says that a row is there, and it is not. Asked when nothing is pending.
+  virtual bool misses_rows(const ActiveTable& table) = 0;
   /// Writes down that the columns are as they should be now. For tables whose capture is intact; no
   /// statement that defines anything is needed.
   virtual void note_shape(const ActiveTable& table) = 0;

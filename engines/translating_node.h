@@ -54,7 +54,8 @@ class TranslatingNode final : public Node {
   }
   void repair_capture(const ActiveTable& table) override { inner_.repair_capture(own(table)); }
   void watch_moves(const ActiveTable& table) override { inner_.watch_moves(own(table)); }
-  void log_unseen_moves(const ActiveTable& table) override { inner_.log_unseen_moves(own(table)); }
+  void note_moves_seen(const ActiveTable& table) override { inner_.note_moves_seen(own(table)); }
+  bool misses_rows(const ActiveTable& table) override { return inner_.misses_rows(own(table)); }
   void note_shape(const ActiveTable& table) override { inner_.note_shape(own(table)); }
   bool may_define(const TableSpec& table) override { return inner_.may_define(names_.own(table)); }
   void remove_capture(const ActiveTable& table) override { inner_.remove_capture(own(table)); }

@@ -51,7 +51,8 @@ class MemoryNode : public Node {
   void repair_capture(const ActiveTable& table) override;
   // Every change of a key is seen here.
   void watch_moves(const ActiveTable& /*table*/) override {}
-  void log_unseen_moves(const ActiveTable& /*table*/) override {}
+  void note_moves_seen(const ActiveTable& /*table*/) override {}
+  bool misses_rows(const ActiveTable& /*table*/) override { return false; }
   void note_shape(const ActiveTable& table) override;
   bool may_define(const TableSpec&) override { return true; }
   void remove_capture(const ActiveTable& table) override;

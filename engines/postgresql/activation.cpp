@@ -501,12 +501,7 @@ void PostgresqlNode::watch_moves(const ActiveTable& table) {
   note_capture(require_table(table.spec.name), table.id, kMovesWatched);
 }
 
-void PostgresqlNode::log_unseen_moves(const ActiveTable& table) {
-  const std::shared_ptr<TableSql> sql = sql_of(table);
-  connection_.query("INSERT INTO " + log_table(table.id) + " SELECT " + sql->control_key("v.") +
-                    ", false, 'epoch' FROM " + sql->version() +
-                    " AS v WHERE flags & 1 = 0 AND NOT EXISTS (SELECT FROM " + sql->table() +
-                    " AS t WHERE " + sql->key_is_control("t.", "v.") + ")");
+void PostgresqlNode::note_moves_seen(const ActiveTable& table) {
   note_capture(require_table(table.spec.name), table.id);
 }
 

@@ -5,6 +5,15 @@
 #include "engines/postgresql/streams.h"
 
 namespace tidemark::postgresql {
+namespace {
+
+/// What follows FROM: versions of rows that are there, of which the row is not.
+std::string version_without_row(const TableSql& sql) {
+  return sql.version() + " AS v WHERE flags & 1 = 0 AND NOT EXISTS (SELECT FROM " + sql.table() +
+         " AS t WHERE " + sql.key_is_control("t.", "v.") + ")";
+}
+
+}  // namespace
 
 bool PostgresqlNode::has_pending(const ActiveTable& table) {
   return connection_.run_prepared("SELECT EXISTS (SELECT FROM " + log_table(table.id) + ")", {})
@@ -104,9 +113,13 @@ void PostgresqlNode::touch_all(const ActiveTable& table) {
   for (const std::size_t position : table.spec.key) key += sql->name(position) + ", ";
   connection_.query("INSERT INTO " + log_table(table.id) + " SELECT " + key +
                     "false, 'epoch' FROM " + sql->table());
-  connection_.query("DELETE FROM " + sql->version() +
-                    " AS v WHERE flags & 1 = 0 AND NOT EXISTS (SELECT FROM " + sql->table() +
-                    " AS t WHERE " + sql->key_is_control("t.", "v.") + ")");
+  connection_.query("DELETE FROM " + version_without_row(*sql));
+}
+
+bool PostgresqlNode::misses_rows(const ActiveTable& table) {
+  return connection_
+      .query("SELECT EXISTS (SELECT FROM " + version_without_row(*sql_of(table)) + ")")
+      .boolean(0, 0);
 }
 
 std::int64_t PostgresqlNode::purge(const ActiveTable& table, TableState& state,

@@ -50,7 +50,8 @@ class PostgresqlNode final : public Node {
   void install_capture(const TableSpec& table, const BaselineId& baseline) override;
   void repair_capture(const ActiveTable& table) override;
   void watch_moves(const ActiveTable& table) override;
-  void log_unseen_moves(const ActiveTable& table) override;
+  void note_moves_seen(const ActiveTable& table) override;
+  bool misses_rows(const ActiveTable& table) override;
   void note_shape(const ActiveTable& table) override;
   bool may_define(const TableSpec& table) override;
   void remove_capture(const ActiveTable& table) override;
