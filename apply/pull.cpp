@@ -458,9 +458,6 @@ class Pull {
     // A backup holds what its source holds, and nothing that waits there.
     std::vector<QuarantinedRow> waiting;
     if (!request_.mirror) waiting = waiting_rows(source_, from);
-    std::erase_if(waiting, [this](const QuarantinedRow& row) {
-      return !row.fits_types && !target_.traits().loose;
-    });
     const std::unique_ptr<RowStream> rows = with_waiting(
         reading.whole ? source_.all_rows(from) : source_.changes_since(from, reading.known),
         std::move(waiting), from.spec, [&reading](const QuarantinedRow& row) {
