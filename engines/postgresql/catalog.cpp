@@ -113,6 +113,8 @@ JOIN pg_catalog.pg_namespace n ON n.oid = p.relnamespace
 WHERE c.relkind = 'p' AND NOT c.relispartition AND t.level > 0
 ORDER BY 2, 3)";
 
+constexpr std::int64_t kTypmodHeader = 4;  // what the server adds to a declared length
+
 Codec codec_of(std::string_view base_type) {
   static const std::set<std::string_view> kIntegers = {"int2", "int4", "int8", "oid", "bool"};
   if (kIntegers.contains(base_type)) return Codec::integer;
@@ -136,7 +138,6 @@ bool can_be_key(std::string_view base_type, bool is_enum, bool built_in, std::in
 
 void set_form(ColumnSpec& spec, const CatalogColumn& column, std::string_view base_type,
               std::int64_t typmod) {
-  constexpr std::int64_t kHeader = 4;  // what the server adds to a declared length
   switch (column.codec) {
     case Codec::integer:
       spec.form = column.is_boolean ? Form::boolean : Form::integer;
@@ -155,17 +156,32 @@ void set_form(ColumnSpec& spec, const CatalogColumn& column, std::string_view ba
   }
   if (base_type == "numeric") {
     spec.form = Form::decimal;
-    if (typmod >= kHeader) {
-      spec.precision = static_cast<int>((typmod - kHeader) >> 16 & 0xffff);
-      spec.scale = static_cast<int>(((typmod - kHeader) & 0x7ff) ^ 1024) - 1024;
+    if (typmod >= kTypmodHeader) {
+      spec.precision = static_cast<int>((typmod - kTypmodHeader) >> 16 & 0xffff);
+      spec.scale = static_cast<int>(((typmod - kTypmodHeader) & 0x7ff) ^ 1024) - 1024;
     }
-  } else if (base_type == "text" || (base_type == "varchar" && typmod < kHeader)) {
+  } else if (base_type == "text" || (base_type == "varchar" && typmod < kTypmodHeader)) {
     spec.form = Form::text;
   } else if (base_type == "varchar" || base_type == "bpchar") {
     spec.form = Form::bounded_text;
-    spec.length = static_cast<int>(typmod - kHeader);
+    spec.length = static_cast<int>(typmod - kTypmodHeader);
   } else {
     spec.form = Form::canonical_text;
+  }
+}
+
+/// What the server would refuse, or of spaces at the end cut off silently. A key must not even be
+/// looked for then: in a cast the server cuts any text.
+void set_limits(CatalogColumn& column, std::string_view base_type, std::int64_t typmod) {
+  const auto limit = [&]<typename T>(T) {
+    column.least = std::numeric_limits<T>::min();
+    column.most = std::numeric_limits<T>::max();
+  };
+  if (base_type == "int2") limit(std::int16_t{});
+  if (base_type == "int4") limit(std::int32_t{});
+  if (base_type == "oid") limit(std::uint32_t{});
+  if ((base_type == "varchar" || base_type == "bpchar") && typmod >= kTypmodHeader) {
+    column.most_characters = static_cast<std::size_t>(typmod - kTypmodHeader);
   }
 }
 
@@ -394,6 +410,7 @@ class Reader {
       }
       ColumnSpec spec{.name = name, .declared_type = column.type, .not_null = rows.boolean(i, 4)};
       set_form(spec, column, built_in ? base : "", typmod);
+      if (built_in) set_limits(column, base, typmod);
       table->spec.columns.push_back(std::move(spec));
       table->columns.emplace(name, std::move(column));
     }

@@ -2,6 +2,7 @@
 // foreign keys, partitions. Nothing is guessed from SQL text.
 #pragma once
 
+#include <limits>
 #include <map>
 #include <set>
 #include <string>
@@ -25,6 +26,11 @@ struct CatalogColumn {
   std::string type;  // as format_type() prints it, with its schema unless it is built in
   Codec codec = Codec::text;
   bool is_boolean = false;
+  /// Of integers.
+  std::int64_t least = std::numeric_limits<std::int64_t>::min();
+  std::int64_t most = std::numeric_limits<std::int64_t>::max();
+  /// Of varchar(n) and char(n): characters; 0 where it has no limit.
+  std::size_t most_characters = 0;
   /// Identity: GENERATED ALWAYS columns are written with OVERRIDING SYSTEM VALUE.
   bool always_identity = false;
   /// Among the columns that are there, from 1, generated ones counted.

@@ -1,5 +1,6 @@
 #include "engines/postgresql/table_sql.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <limits>
@@ -45,6 +46,17 @@ bool fits_real(double value) {
   char buffer[40];
   const auto end = std::to_chars(buffer, buffer + sizeof buffer, narrow).ptr;
   return parsed_real({buffer, end}) == value;
+}
+
+bool is_within(const CatalogColumn& column, std::int64_t number) {
+  return number >= column.least && number <= column.most;
+}
+
+bool is_within(const CatalogColumn& column, std::string_view text) {
+  if (column.most_characters == 0 || text.size() <= column.most_characters) return true;
+  const auto is_first_byte = [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; };
+  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), is_first_byte)) <=
+         column.most_characters;
 }
 
 /// A column of a staged row, or the parameter of its number.
@@ -278,6 +290,7 @@ Encoded TableSql::encode(std::size_t position, const ValueView& value) const {
     case Codec::integer:
       if (!kind_is(ValueKind::integer)) return other_kind();
       if (target.is_boolean && value.integer != 0 && value.integer != 1) return other_kind();
+      if (!is_within(target, value.integer)) return other_kind();
       return {.text = std::to_string(value.integer)};
     case Codec::real:
       if (!kind_is(ValueKind::real)) return other_kind();
@@ -291,6 +304,9 @@ Encoded TableSql::encode(std::size_t position, const ValueView& value) const {
       return {.text = hexadecimal(value.bytes)};
     case Codec::text:
       if (!kind_is(ValueKind::text)) return other_kind();
+      if (!is_within(target, value.bytes)) {
+        return refused("more than " + std::to_string(target.most_characters) + " characters");
+      }
       if (is_clean_utf8(value.bytes)) return {.text = std::string(value.bytes)};
       return refused(value.bytes.find('\0') != std::string_view::npos
                          ? "the character NUL"
@@ -303,11 +319,13 @@ std::optional<Refusal> TableSql::append_field(std::size_t position, const ValueV
                                               std::string& line) const {
   // The most frequent ones without a string in between.
   const CatalogColumn& target = column(position);
-  if (target.codec == Codec::text && value.kind == ValueKind::text && is_clean_utf8(value.bytes)) {
+  if (target.codec == Codec::text && value.kind == ValueKind::text &&
+      is_within(target, value.bytes) && is_clean_utf8(value.bytes)) {
     append_escaped(value.bytes, line);
     return std::nullopt;
   }
-  if (target.codec == Codec::integer && value.kind == ValueKind::integer && !target.is_boolean) {
+  if (target.codec == Codec::integer && value.kind == ValueKind::integer && !target.is_boolean &&
+      is_within(target, value.integer)) {
     append_number(value.integer, line);
     return std::nullopt;
   }

@@ -328,5 +328,72 @@ def test_columns_that_cannot_meet_are_refused_by_name(lab):
     told.require_told("declare it TEXT in SQLite")
 
 
+@test
+def test_what_a_narrower_column_cannot_hold_waits_and_touches_no_other_row(lab):
+    """Keys too: the server would cut them to one that is another row's."""
+    for wide, narrow, fits, too_large in (("text", "varchar(5)", "abcde", ("abcdefg", "abcde  ", "\u00e4\u00f6\u00fc\u00df\u20ac\u20ac")),
+                                          ("varchar(9)", "varchar(5)", "abcde", ("abcdefg", "abcde  ")),
+                                          ("char(9)", "char(9)", "abcde    ", ()), ("text", "varchar(5)", "\u00e4\u00f6\u00fc\u00df\u20ac", ()),
+                                          ("bigint", "integer", "2147483647", ("2147483648", "-2147483649")),
+                                          ("integer", "smallint", "-32768", ("32768", "-32769")), ("bigint", "oid", "4294967295", ("4294967296", "-1"))):
+        for many in (0, 1000):
+            lab.reset()
+            table = "CREATE TABLE item(id %s PRIMARY KEY, v %s, n integer);"
+            a, b = PgNode(lab, "a", table % (wide, wide)), PgNode(lab, "b", table % (narrow, narrow))
+            lab.job("ab", [a, b], max_deletes="100%")
+            lab.activate()
+            lab.sync()
+
+            def sync(waiting, a=a, b=b):
+                lab.sync(code=3 if waiting else 0)
+                seen = lab.run("quarantine", code=(0, 3)).last["rows"]
+                require_equal(len(seen), waiting, "rows that wait: %r" % seen)
+                require_equal(b.dump("item"), [row for row in a.dump("item") if row[0] not in too_large and row[1] not in too_large], "rows of b")
+
+            a.sql("INSERT INTO item SELECT i, i, 0 FROM generate_series(1, %d) i; INSERT INTO item VALUES ('%s', '%s', 1)" % (many, fits, fits) +
+                  "".join(", ('%s', '%s', 2)" % (key, fits) for key in too_large))
+            sync(len(too_large))
+            a.sql("UPDATE item SET n = n + 1")
+            sync(len(too_large))
+            a.sql("DELETE FROM item WHERE n = 3")  # all that wait; no other row
+            sync(0)
+            for value in too_large:
+                a.sql("INSERT INTO item VALUES ('7777', '%s', 1)" % value)
+                sync(1)
+                a.sql("DELETE FROM item WHERE id = '7777'")
+                sync(0)
+            lab.verify()
+
+
+@test
+def test_what_waits_for_its_type_is_passed_on_and_never_taken_for_deleted(lab):
+    """By nodes behind that can hold it, and in a full compare by the node that it came from."""
+    item = "CREATE TABLE item(id integer PRIMARY KEY, name %s, n integer);"
+    smaller = set()
+    while len(smaller) < 2:  # whichever node gives up its baseline
+        lab.reset()
+        a = PgNode(lab, "a", item % "text" + "INSERT INTO item VALUES (1, 'r', 1), (50, 'too long for b', 1)")
+        b = PgNode(lab, "b", item % "varchar(5)")
+        c = PgNode(lab, "c", item % "text" + "INSERT INTO item VALUES (2, 'c', 1)")
+        lab.job("ab", [a, b])
+        lab.activate()
+        lab.sync(code=3)
+        a.sql("INSERT INTO item VALUES (51, 'long, with a version', 1)")
+        lab.sync(code=3)
+        lab.job("bc", [b, c])
+        lab.activate()
+        smaller.add(c.value("SELECT baseline FROM tidemark.captured_table") < a.value("SELECT baseline FROM tidemark.captured_table"))
+        for _ in range(3):
+            lab.sync(code=3)
+        everything = [("1", "r", "1"), ("2", "c", "1"), ("50", "too long for b", "1"), ("51", "long, with a version", "1")]
+        require_equal(a.dump("item"), everything, "rows of a")
+        require_equal(b.dump("item"), everything[:2], "rows of b")
+        require_equal(c.dump("item"), everything, "rows of c")
+        b.sql("ALTER TABLE item ALTER name TYPE text")
+        lab.sync()
+        lab.sync()
+        require_equal(b.dump("item"), everything, "rows of b with a wider column")
+
+
 if __name__ == "__main__":
     raise SystemExit(run(__doc__))
