@@ -411,7 +411,13 @@ class Session {
       return false;
     }
     if (table.health == CaptureHealth::moves_unseen) {
-      capture::see_moves(node, table);
+      try {
+        capture::see_moves(node, table);
+      } catch (const Error& error) {
+        if (error.code() != ExitCode::locked && error.code() != ExitCode::not_ready) throw;
+        in_the_way_[{node.name(), table.spec.name}] = error.what();
+        return false;
+      }
     } else {
       if (!node.may_define(table.spec)) return false;
       write(node, [&] { capture::recover_capture(node, table); });
@@ -427,11 +433,16 @@ class Session {
   /// True for a table whose triggers this session may not make anew: nobody knows what it missed.
   bool tell_lost(const Node& node, const ActiveTable& table) {
     if (!is_lost(table)) return false;
+    std::string reason =
+        "sessions may not make the triggers of capture anew: run 'tidemark "
+        "activate " +
+        node.name() + "'";
+    if (table.health == CaptureHealth::moves_unseen) {
+      const auto found = in_the_way_.find({node.name(), table.spec.name});
+      reason = found == in_the_way_.end() ? "the next session captures them" : found->second;
+    }
     report_.problems.push_back("table " + table.spec.name + " on node " + node.name() + ": " +
-                               table.capture_fault +
-                               "; sessions may not make the triggers of capture anew: run "
-                               "'tidemark activate " +
-                               node.name() + "'");
+                               table.capture_fault + "; " + reason);
     return true;
   }
 
@@ -859,7 +870,9 @@ class Session {
   std::vector<CapturedTable> first_tables_;
   std::vector<CapturedTable> second_tables_;
   std::set<std::size_t> first_joined_;  // tables
-  std::vector<bool> first_empty_;       // before the session
+  /// Node and table -> why its capture could not be mended.
+  std::map<std::pair<std::string, std::string>, std::string> in_the_way_;
+  std::vector<bool> first_empty_;  // before the session
   std::vector<bool> second_empty_;
   Standing first_stands_;
   Standing second_stands_;

@@ -380,7 +380,6 @@ void PostgresqlNode::drop_triggers(std::int64_t id) {
   }
   define("DROP FUNCTION IF EXISTS " + function_name(id) + "()");
   define("DROP FUNCTION IF EXISTS " + function_name(id) + "_by_session()");
-  define("DROP FUNCTION IF EXISTS " + function_name(id) + "_watch_moves()");
   for (const StatementKind& kind : kStatementKinds) {
     define("DROP FUNCTION IF EXISTS " + function_name(id) + "_" + kind.operation + "()");
   }
@@ -495,9 +494,13 @@ void PostgresqlNode::repair_capture(const ActiveTable& table) {
 }
 
 void PostgresqlNode::watch_moves(const ActiveTable& table) {
-  const std::string call = "SELECT " + function_name(table.id) + "_watch_moves()";
-  connection_.query(call);
-  if (script_ != nullptr) script_->push_back(call);
+  wait_for_tables_shortly();
+  if (may_define(table.spec)) {
+    define("ALTER TABLE " + require_table(table.spec.name).quoted + " ENABLE TRIGGER tidemark_" +
+           std::to_string(table.id) + "_any_move");
+  } else {
+    connection_.query("SELECT " + function_name(table.id) + "_watch_moves()");
+  }
   note_capture(require_table(table.spec.name), table.id, kMovesWatched);
 }
 
@@ -533,6 +536,7 @@ void PostgresqlNode::remove_capture(const ActiveTable& table) {
   tables_.erase(table.id);
   release_key_counter(table.id);
   drop_triggers(table.id);
+  define("DROP FUNCTION IF EXISTS " + function_name(table.id) + "_watch_moves()");
   drop_tables(table.id);
   const std::string number = std::to_string(table.id);
   for (const char* control : {"knowledge", "forgotten", "baseline_seen", "peer_knowledge",

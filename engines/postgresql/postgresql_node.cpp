@@ -204,6 +204,9 @@ void PostgresqlNode::wait_for_locks(std::chrono::milliseconds timeout) {
   connection_.execute(set_lock_timeout(timeout));
 }
 
+/// Every writer of a table queues up behind us while we wait for it.
+void PostgresqlNode::wait_for_tables_shortly() { wait_for_locks(at_most(kTableWait)); }
+
 /// For the lock on the table itself, which a write would take, we still wait as long as ever.
 void PostgresqlNode::wait_for_rows_shortly(const TableSql& sql) {
   wait_for_locks(connection_.lock_timeout());

@@ -192,6 +192,7 @@ class PostgresqlNode final : public Node {
 
   // Locks of others.
   void wait_for_locks(std::chrono::milliseconds timeout);
+  void wait_for_tables_shortly();
   std::chrono::milliseconds at_most(std::chrono::milliseconds timeout) const;
   void wait_for_rows_shortly(const TableSql& sql);
 
