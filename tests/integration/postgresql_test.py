@@ -1388,7 +1388,7 @@ def test_conflicts_and_waiting_rows_are_told_and_settled_on_servers(lab):
     require_equal({n["node"]: n["quarantined"] for n in lab.run("status").last["nodes"]}, {"hub": 1, "branch": 0}, "rows that wait in status")
     lab.run("status", as_json=False).require_told("node hub: 1 row", "quarantine")
     waiting = lab.run("quarantine").last["rows"][0]
-    lab.run("quarantine", "show", waiting["id"], as_json=False).require_told("hub", "value too long", "far too long", "id")
+    lab.run("quarantine", "show", waiting["id"], as_json=False).require_told("hub", "cannot hold more than", "far too long", "id")
 
 
 @test
