@@ -4,6 +4,7 @@
 
 #include "capture/harvest.h"
 #include "capture/identity.h"
+#include "engines/transactions.h"
 #include "model/error.h"
 
 namespace tidemark::capture {
@@ -56,40 +57,25 @@ const TableSpec& usable_table(const Node& node, const std::vector<TableSpec>& ca
   return *spec;
 }
 
+void harvest_pending(Node& node, const ActiveTable& table) {
+  if (!node.has_pending(table)) return;
+  TableState state = node.load_state(table);
+  harvest(node, table, state);
+  node.save_state(table, state);
+}
+
 // Now, not by the next session: the other database that holds these changes gives them versions of
 // the same time, and what is changed here from now on has to be later than both.
 void harvest_logs(Node& node) {
   for (const ActiveTable& table : node.active_tables()) {
-    if (table.health != CaptureHealth::intact || !node.has_pending(table)) continue;
-    TableState state = node.load_state(table);
-    harvest(node, table, state);
-    node.save_state(table, state);
-  }
-}
-
-template <typename Work>
-void in_transaction(Node& node, const Work& work) {
-  node.begin_write();
-  try {
-    work();
-    node.commit();
-  } catch (...) {
-    node.rollback();
-    throw;
+    if (table.health == CaptureHealth::intact) harvest_pending(node, table);
   }
 }
 
 // In transactions of their own: see Node::watch_moves().
 void see_moves_of(Node& node, const std::vector<std::string>& tables, ActivationReport& report) {
   std::vector<ActiveTable> active;
-  node.begin_read();
-  try {
-    active = node.active_tables();
-  } catch (...) {
-    node.rollback();
-    throw;
-  }
-  node.rollback();
+  in_snapshot(node, [&] { active = node.active_tables(); });
   for (const ActiveTable& table : active) {
     if (table.health != CaptureHealth::moves_unseen ||
         std::find(tables.begin(), tables.end(), table.spec.name) == tables.end()) {
@@ -100,16 +86,15 @@ void see_moves_of(Node& node, const std::vector<std::string>& tables, Activation
   }
 }
 
-void harvest_pending(Node& node, const ActiveTable& table) {
-  if (!node.has_pending(table)) return;
-  TableState state = node.load_state(table);
-  node.harvest(table, state);
-  node.save_state(table, state);
+/// Has every row compared with every peer's.
+void start_baseline(TableState& state) {
+  state.baseline = random_uuid();
+  state.baselines_seen = {state.baseline};
 }
 
 // What happened unseen is not known, so nothing that was seen before counts as seen, not even the
 // node's own changes: rows that vanished are to come back, whoever wrote them. A fresh origin keeps
-// the old numbers from being used twice; a fresh baseline has every row compared with every peer's.
+// the old numbers from being used twice.
 void compare_anew(Node& node, const ActiveTable& table) {
   std::optional<Identity> identity = node.identity();
   identity->origin = random_uuid();
@@ -118,8 +103,7 @@ void compare_anew(Node& node, const ActiveTable& table) {
   TableState state = node.load_state(table);
   state.knowledge = Knowledge();
   state.knowledge.raise(state.origin, 0);
-  state.baseline = random_uuid();
-  state.baselines_seen = {state.baseline};
+  start_baseline(state);
   node.save_state(table, state);
 }
 
@@ -133,8 +117,7 @@ void find_unseen_moves(Node& node, const ActiveTable& table) {
     compare_anew(node, table);
   } else {
     TableState state = node.load_state(table);
-    state.baseline = random_uuid();
-    state.baselines_seen = {state.baseline};
+    start_baseline(state);
     node.save_state(table, state);
   }
   node.note_moves_seen(table);
@@ -254,8 +237,8 @@ std::vector<std::string> deactivate(Node& node, bool dry_run) {
 }
 
 void see_moves(Node& node, const ActiveTable& table) {
-  in_transaction(node, [&] { node.watch_moves(table); });
-  in_transaction(node, [&] { find_unseen_moves(node, table); });
+  in_write_transaction(node, [&] { node.watch_moves(table); });
+  in_write_transaction(node, [&] { find_unseen_moves(node, table); });
 }
 
 void recover_capture(Node& node, const ActiveTable& table) {

@@ -4,6 +4,7 @@
 #include <optional>
 #include <set>
 
+#include "cli/capture_trouble.h"
 #include "cli/commands.h"
 #include "cli/context.h"
 #include "cli/interrupt.h"
@@ -143,20 +144,11 @@ class Check {
                     .node = name,
                     .table = table.spec.name,
                     .message = "table " + table.spec.name + " on node " + name,
-                    .hint = "run 'tidemark activate " + name + "'"};
-    if (table.health == CaptureHealth::table_missing) {
-      finding.message += " is gone, only its control tables are left";
-      finding.hint = "create the table again, or run 'tidemark activate " + name +
-                     "' to forget what was kept for it";
-    } else if (table.health == CaptureHealth::missing) {
-      finding.message += ": " + table.capture_fault;
-      finding.hint =
-          "the next session makes the triggers of capture anew and compares the whole table "
-          "('tidemark activate " +
-          name + "' where sessions may not); find out who changed them";
-    } else if (table.health == CaptureHealth::moves_unseen) {
-      finding.message += ": " + table.capture_fault;
-      finding.hint = "the next session captures them from then on and compares the whole table";
+                    .hint = ""};
+    if (table.health != CaptureHealth::intact) {
+      CaptureTrouble trouble = capture_trouble(table, name);
+      finding.message += ": " + trouble.what;
+      finding.hint = std::move(trouble.remedy);
     } else if (table.is_reshaped()) {
       finding.severity = Severity::note;
       finding.message += " was changed since it was activated (" +

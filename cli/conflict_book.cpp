@@ -5,6 +5,7 @@
 
 #include "cli/interrupt.h"
 #include "cli/text.h"
+#include "engines/transactions.h"
 
 namespace tidemark::cli {
 namespace {
@@ -104,14 +105,7 @@ bool mark_conflict(Context& context, const BookedConflict& booked, ConflictStatu
   for (const std::string& name : booked.nodes) {
     try {
       Node& node = context.node(name, Access::read_write);
-      node.begin_write();
-      try {
-        node.set_conflict_status(booked.conflict.id, status);
-        node.commit();
-      } catch (...) {
-        node.rollback();
-        throw;
-      }
+      in_write_transaction(node, [&] { node.set_conflict_status(booked.conflict.id, status); });
     } catch (const Error& error) {
       context.warn("the log of node " + name + " could not be marked: " + error.what());
       all = false;

@@ -9,6 +9,7 @@
 #include "cli/json.h"
 #include "cli/text.h"
 #include "cli/time_text.h"
+#include "engines/transactions.h"
 
 namespace tidemark::cli {
 namespace {
@@ -109,14 +110,7 @@ class Forget {
       return;
     }
     Node& node = context_.node(name, Access::read_write);
-    node.begin_write();
-    try {
-      node.forget_peer(peer);
-      node.commit();
-    } catch (...) {
-      node.rollback();
-      throw;
-    }
+    in_write_transaction(node, [&] { node.forget_peer(peer); });
     context_.output().note(name + ": " + known.name + " is forgotten, " + met + "\n");
   }
 

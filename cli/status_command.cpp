@@ -7,6 +7,7 @@
 #include <optional>
 #include <thread>
 
+#include "cli/capture_trouble.h"
 #include "cli/commands.h"
 #include "cli/conflict_book.h"
 #include "cli/context.h"
@@ -48,8 +49,8 @@ struct NodeStatus {
   std::int64_t pending = 0;
   std::int64_t oldest_pending_us = 0;
   std::int64_t open_conflicts = 0;
-  std::int64_t quarantined = 0;                     // rows that wait
-  std::map<std::string, std::string> lost_capture;  // table -> what is wrong, and what to do
+  std::int64_t quarantined = 0;                        // rows that wait
+  std::map<std::string, CaptureTrouble> lost_capture;  // by the name of the table
   std::vector<RegisteredPeer> awaited;  // peers that keep old tombstones from being purged
   std::vector<RangeStatus> ranges;
   std::vector<SessionRecord> sessions;  // the newest first
@@ -107,19 +108,6 @@ void read_range(Node& node, const ActiveTable& table, NodeStatus& status) {
                            .left = std::max<std::int64_t>(0, range->high - next + 1)});
 }
 
-std::string capture_remark(const Node& node, const ActiveTable& table) {
-  const std::string activate = "'tidemark activate " + node.name() + "'";
-  if (table.health == CaptureHealth::table_missing) {
-    return "it is gone: create it again, or run " + activate + " to forget what was kept for it";
-  }
-  if (table.health == CaptureHealth::moves_unseen) {
-    return table.capture_fault + "; the next session captures them and compares the whole table";
-  }
-  return table.capture_fault +
-         "; the next session makes the triggers of capture anew and compares the whole table (" +
-         activate + " where sessions may not)";
-}
-
 void read_node(Node& node, std::chrono::days tombstone_retention, NodeStatus& status) {
   status.identity = node.identity();
   if (!status.identity) return;
@@ -130,7 +118,9 @@ void read_node(Node& node, std::chrono::days tombstone_retention, NodeStatus& st
     status.quarantined = node.count_quarantined();
     for (const ActiveTable& table : tables) {
       const bool intact = table.health == CaptureHealth::intact;
-      if (!intact) status.lost_capture.emplace(table.spec.name, capture_remark(node, table));
+      if (!intact) {
+        status.lost_capture.emplace(table.spec.name, capture_trouble(table, node.name()));
+      }
       if (table.health == CaptureHealth::table_missing) continue;
       TableStatus each;
       each.state = node.load_state(table);
@@ -268,7 +258,7 @@ Json node_json(const NodeStatus& node) {
   json["open_conflicts"] = node.open_conflicts;
   json["quarantined"] = node.quarantined;
   json["capture_lost"] = Json::array();
-  for (const auto& [table, remark] : node.lost_capture) json["capture_lost"].push_back(table);
+  for (const auto& [table, trouble] : node.lost_capture) json["capture_lost"].push_back(table);
   Json awaited = Json::array();
   for (const RegisteredPeer& peer : node.awaited) {
     awaited.push_back({{"peer", peer.name}, {"met_at", time_json(peer.met_at_us)}});
@@ -589,8 +579,9 @@ int show_status(Context& context) {
                    " numbers are left of its key range, up to " + std::to_string(each.range.high) +
                    ": the next session or 'tidemark activate " + node.name + "' gives a new one");
     }
-    for (const auto& [table, remark] : node.lost_capture) {
-      context.warn("node " + node.name + ": table " + table + ": " + remark);
+    for (const auto& [table, trouble] : node.lost_capture) {
+      context.warn("node " + node.name + ": table " + table + ": " + trouble.what + "; " +
+                   trouble.remedy);
     }
   }
   return summed_exit_code(failures, nodes.size());

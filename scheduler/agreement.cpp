@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "engines/transactions.h"
 #include "scheduler/row_differences.h"
 #include "scheduler/side_by_side.h"
 
@@ -14,15 +15,9 @@ namespace {
 constexpr std::size_t kBatch = 50'000;
 
 TableDigest digest_of(Node& node, const ActiveTable& table) {
-  node.begin_read();
-  try {
-    const TableDigest digest = node.digest(table);
-    node.rollback();
-    return digest;
-  } catch (...) {
-    node.rollback();
-    throw;
-  }
+  TableDigest digest;
+  in_snapshot(node, [&] { digest = node.digest(table); });
+  return digest;
 }
 
 std::vector<Difference> differences_of(const AgreementRequest& request, bool& complete) {
@@ -130,16 +125,11 @@ template <typename Concerns, typename Work>
 void write_some(Node& node, const std::vector<Choice>& choices, const Concerns& concerns,
                 const Work& work) {
   if (std::none_of(choices.begin(), choices.end(), concerns)) return;
-  node.begin_write();
-  try {
+  in_write_transaction(node, [&] {
     for (const Choice& choice : choices) {
       if (concerns(choice)) work(choice);
     }
-    node.commit();
-  } catch (...) {
-    node.rollback();
-    throw;
-  }
+  });
 }
 
 /// Losers first: when the session dies in between, nothing was overwritten yet.

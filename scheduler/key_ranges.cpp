@@ -3,32 +3,10 @@
 #include <algorithm>
 #include <optional>
 
+#include "engines/transactions.h"
+
 namespace tidemark::scheduler {
 namespace {
-
-template <typename Work>
-void write(Node& node, const Work& work) {
-  node.begin_write();
-  try {
-    work();
-    node.commit();
-  } catch (...) {
-    node.rollback();
-    throw;
-  }
-}
-
-template <typename Work>
-void read(Node& node, const Work& work) {
-  node.begin_read();
-  try {
-    work();
-  } catch (...) {
-    node.rollback();
-    throw;
-  }
-  node.rollback();
-}
 
 std::vector<KeyRange> ranges_of(const std::vector<GivenRange>& ranges, const NodeId& node) {
   std::vector<KeyRange> own;
@@ -61,7 +39,7 @@ struct Side {
 
 Side look(Node& node, const ActiveTable& table) {
   Side side{.node = node, .table = table, .id = {}, .counter = {}, .ranges = {}};
-  read(node, [&] {
+  in_snapshot(node, [&] {
     side.id = node.identity()->node_id;
     side.counter = node.key_counter(table.spec);
     side.ranges = node.key_ranges(table);
@@ -103,7 +81,7 @@ class Ranges {
     }
     const auto range = next_range(hub, side, side.counter.next - 1);
     if (!range) return;
-    write(side.node, [&] {
+    in_write_transaction(side.node, [&] {
       save(hub, side, *range);
       side.node.use_key_range(side.table, *range);
     });
@@ -120,7 +98,7 @@ class Ranges {
     const auto used = side.in_use();
     if (used && used->high >= above) return;
     if (const auto range = next_range(hub, side, above)) {
-      write(side.node, [&] { save(hub, side, *range); });
+      in_write_transaction(side.node, [&] { save(hub, side, *range); });
     }
   }
 
@@ -153,7 +131,7 @@ class Ranges {
   std::optional<KeyRange> give(Side& hub, const Side& side) {
     const std::int64_t size = request_.job.range_size_of(side.table.spec.name);
     std::optional<KeyRange> range;
-    write(hub.node, [&] {
+    in_write_transaction(hub.node, [&] {
       hub.ranges = hub.node.key_ranges(hub.table);
       std::int64_t taken = taken_up_to_;
       for (const GivenRange& given : hub.ranges) taken = std::max(taken, given.range.high);
@@ -185,7 +163,7 @@ RangeReport keep_ranges(const RangeRequest& request) {
 
 std::string range_obstacle(Node& node, const TableSpec& table) {
   std::string refusal;
-  read(node, [&] { refusal = node.key_counter(table).refusal; });
+  in_snapshot(node, [&] { refusal = node.key_counter(table).refusal; });
   return refusal;
 }
 

@@ -16,6 +16,7 @@
 #include "apply/held_rows.h"
 #include "capture/activate.h"
 #include "capture/identity.h"
+#include "engines/transactions.h"
 #include "model/error.h"
 #include "scheduler/agreement.h"
 #include "scheduler/key_ranges.h"
@@ -420,7 +421,7 @@ class Session {
       }
     } else {
       if (!node.may_define(table.spec)) return false;
-      write(node, [&] { capture::recover_capture(node, table); });
+      in_write_transaction(node, [&] { capture::recover_capture(node, table); });
     }
     const std::string what = node.name() + ": " + table.spec.name + ": " + table.capture_fault;
     report_.recovered.push_back(what);
@@ -460,7 +461,7 @@ class Session {
     Standing standing;
     std::vector<ActiveTable> active;
     for (const CapturedTable& captured : tables) active.push_back(captured.table);
-    read(node, [&] {
+    in_snapshot(node, [&] {
       std::vector<TableStanding> each = node.load_standings(active);
       for (std::size_t i = 0; i < tables.size(); ++i) {
         tables[i].state = std::move(each[i].state);
@@ -589,7 +590,7 @@ class Session {
     if (strangers.empty()) return;
     const auto find = [&strangers](Node& node, const std::vector<CapturedTable>& tables,
                                    std::vector<bool>& empty) {
-      read(node, [&] {
+      in_snapshot(node, [&] {
         for (const std::size_t i : strangers) {
           const ActiveTable& table = tables[i].table;
           // Who has forgotten something was not always empty, and keeps its place in the order:
@@ -735,32 +736,6 @@ class Session {
 
   bool wrote() const { return report_.to_second.wrote || report_.to_first.wrote; }
 
-  /// Runs `work` in a snapshot of its own.
-  template <typename Work>
-  static void read(Node& node, const Work& work) {
-    node.begin_read();
-    try {
-      work();
-    } catch (...) {
-      node.rollback();
-      throw;
-    }
-    node.rollback();
-  }
-
-  /// Runs `work` in a write transaction of its own.
-  template <typename Work>
-  static void write(Node& node, const Work& work) {
-    node.begin_write();
-    try {
-      work();
-      node.commit();
-    } catch (...) {
-      node.rollback();
-      throw;
-    }
-  }
-
   /// Each pull told its target what the source knew before; what the source learned in the other
   /// pull, and in a backup what the target knows now, is noted here. Purging waits for it.
   static void register_peer(Node& node, const std::vector<CapturedTable>& tables,
@@ -771,7 +746,7 @@ class Session {
     constexpr std::chrono::microseconds kRecent = std::chrono::hours(1);
     const std::int64_t now_us = node.clock_us();
     std::vector<std::size_t> outdated;
-    read(node, [&] {
+    in_snapshot(node, [&] {
       for (std::size_t i = 0; i < tables.size(); ++i) {
         const ActiveTable& table = tables[i].table;
         const auto peers = node.load_peers(table);
@@ -785,7 +760,7 @@ class Session {
       }
     });
     if (outdated.empty()) return;
-    write(node, [&] {
+    in_write_transaction(node, [&] {
       node.save_origin_name(peer, peer_name);
       for (const std::size_t i : outdated) {
         const ActiveTable& table = tables[i].table;
@@ -802,7 +777,7 @@ class Session {
       return now_us - captured.state.purged_at_us >= kInterval.count();
     });
     if (!due) return;
-    write(node, [&] {
+    in_write_transaction(node, [&] {
       for (auto& [table, state] : tables) {
         state = node.load_state(table);
         std::vector<Knowledge> peers;

@@ -5,6 +5,8 @@
 #include <new>
 #include <utility>
 
+#include "engines/transactions.h"
+
 namespace tidemark::scheduler {
 
 /// Lets others cut a task off from its nodes; forgets the nodes before they are closed.
@@ -193,19 +195,14 @@ void SessionWorkers::run(Task& task) {
 std::int64_t SessionWorkers::write_heartbeats(Node& node,
                                               const std::vector<Heartbeats::Beat>& beats) {
   std::int64_t sent_us = 0;
-  node.begin_write();
-  try {
+  in_write_transaction(node, [&] {
     for (const Heartbeats::Beat& beat : beats) {
       Heartbeat heartbeat = node.load_heartbeat(beat.job, beat.peer);
       if (sent_us == 0) sent_us = node.clock_us();
       heartbeat.sent_us = sent_us;
       node.save_heartbeat(beat.job, beat.peer, heartbeat);
     }
-    node.commit();
-  } catch (...) {
-    node.rollback();
-    throw;
-  }
+  });
   return sent_us;
 }
 
