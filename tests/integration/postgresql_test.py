@@ -645,6 +645,22 @@ def test_p6_capture_can_be_mended_after_a_change_of_owner_or_triggers(lab):
 
 
 @test
+def test_p6_what_was_written_in_the_place_of_a_waiting_row_wins_when_capture_is_mended(lab):
+    """Though its clock is behind that of the node whose row waits."""
+    row = "INSERT INTO item VALUES (1, 'r', 1);"
+    a, b = pg_pair(lab, ITEM + row)
+    b.sql("ALTER TABLE item ADD CHECK (n >= 0)")
+    a.sql("UPDATE item SET n = -1")
+    a.sql("UPDATE tidemark.log_1 SET touched_at = touched_at + interval '30 s'", role="postgres")
+    lab.sync(code=3)
+    b.sql("UPDATE item SET n = 5; " + MOVER)
+    lab.sync(as_json=False).require_told(UNSEEN)
+    for _ in range(2):
+        lab.sync()
+    require_equal([node.dump("item") for node in (a, b)], [[("1", "r", "5")]] * 2, "rows")
+
+
+@test
 def test_p6_rows_that_were_loaded_while_triggers_were_off_are_found(lab):
     """Switched off and on again by whoever loads a dump, between two sessions."""
     parts = ("CREATE TABLE item(id integer PRIMARY KEY, name text, n integer) PARTITION BY RANGE (id); CREATE TABLE item_low PARTITION OF item "
